@@ -1,0 +1,243 @@
+/* api/loop_io.c: add_reader, add_writer and their removal.
+
+   psycopg, pyzmq, grpc and aiofastnet live on these. The watcher of an fd is a
+   Handle, run anew at every readiness; replacing or removing it cancels it, so
+   that one that waits in the ring already does not run. HOT. */
+#include "api/api.h"
+
+#include <errno.h>
+
+#include "base/args.h"
+#include "base/errors.h"
+#include "loop/handle.h"
+
+/* The fd of an int or of an object with fileno(), errors as those of the
+   selectors module. -1 and an exception on failure. */
+static int
+io_fileno(LoopObject *loop, PyObject *file)
+{
+    long fd;
+    if (PyLong_Check(file)) {
+        fd = PyLong_AsLong(file);
+        if (fd == -1 && PyErr_Occurred() &&
+            PyErr_ExceptionMatches(PyExc_OverflowError))
+        {
+            PyErr_SetString(PyExc_OverflowError,
+                            "Python int too large to convert to C int");
+            return -1;
+        }
+    }
+    else {
+        PyObject *number = PyObject_CallMethodNoArgs(file, loop->st->str_fileno);
+        PyObject *whole = number == NULL ? NULL : PyNumber_Long(number);
+        Py_XDECREF(number);
+        fd = whole == NULL ? -1 : PyLong_AsLong(whole);
+        Py_XDECREF(whole);
+        if (whole == NULL || (fd == -1 && PyErr_Occurred())) {
+            if (PyErr_ExceptionMatches(PyExc_AttributeError) ||
+                PyErr_ExceptionMatches(PyExc_TypeError) ||
+                PyErr_ExceptionMatches(PyExc_ValueError))
+            {
+                PyErr_Format(PyExc_ValueError, "Invalid file object: %R",
+                             file);
+            }
+            return -1;
+        }
+    }
+    if (fd > INT_MAX) {
+        PyErr_SetString(PyExc_OverflowError,
+                        "signed integer is greater than maximum");
+        return -1;
+    }
+    if (fd < 0) {
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
+        return -1;
+    }
+    return (int)fd;
+}
+
+/* RuntimeError if a transport that is not closing owns the fd. */
+static int
+io_check_no_transport(LoopObject *loop, int fd)
+{
+    PyObject *owner = loop_io_owner(loop, fd);
+    if (FA_LIKELY(owner == NULL)) {
+        return 0;
+    }
+    PyObject *transport = Py_NewRef(owner);
+    PyObject *closing = PyObject_CallMethod(transport, "is_closing", NULL);
+    int is_closing = closing == NULL ? -1 : PyObject_IsTrue(closing);
+    Py_XDECREF(closing);
+    if (is_closing == 0) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "File descriptor %d is used by transport %R", fd,
+                     transport);
+    }
+    Py_DECREF(transport);
+    return is_closing == 1 ? 0 : -1;
+}
+
+/* Cancel a watcher that is a Handle of ours. */
+static int
+io_cancel_watcher(LoopObject *loop, int fd, int dir)
+{
+    PyObject *watcher = loop_io_watcher(loop, fd, dir);
+    if (watcher == NULL || !handle_check(loop->st, watcher)) {
+        return 0;
+    }
+    Py_INCREF(watcher);
+    int rc = handle_cancel((HandleObject *)watcher);
+    Py_DECREF(watcher);
+    return rc;
+}
+
+/* Returns the new Handle. */
+static PyObject *
+io_add(LoopObject *loop, int fd, int dir, PyObject *callback,
+       PyObject *const *args, Py_ssize_t nargs)
+{
+    if (loop_check_closed(loop) < 0) {
+        return NULL;
+    }
+    HandleObject *handle =
+        handle_new(loop, FA_HANDLE, callback, args, nargs, NULL);
+    if (handle == NULL) {
+        return NULL;
+    }
+    if (io_cancel_watcher(loop, fd, dir) < 0 ||
+        loop_io_start(loop, fd, dir, handle_run, (PyObject *)handle) < 0)
+    {
+        Py_DECREF(handle);
+        return NULL;
+    }
+    return (PyObject *)handle;
+}
+
+static PyObject *
+io_remove(LoopObject *loop, int fd, int dir)
+{
+    if (loop->closed) {
+        Py_RETURN_FALSE;
+    }
+    if (io_cancel_watcher(loop, fd, dir) < 0) {
+        return NULL;
+    }
+    return PyBool_FromLong(loop_io_stop(loop, fd, dir));
+}
+
+static const fa_args add_reader_spec = {
+    .fname = "BaseSelectorEventLoop.add_reader", .required = 2,
+    .positional = 2, .varargs = 1, .python = 1, .total = 2,
+    .names = {"fd", "callback"}};
+static const fa_args add_writer_spec = {
+    .fname = "BaseSelectorEventLoop.add_writer", .required = 2,
+    .positional = 2, .varargs = 1, .python = 1, .total = 2,
+    .names = {"fd", "callback"}};
+
+/* The public methods return None and refuse the fd of a transport; those with
+   an underscore return the Handle and do not ask. */
+static PyObject *
+io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
+              PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *out[2];
+    if (fa_args_parse(spec, args, nargs, kwnames, out) < 0) {
+        return NULL;
+    }
+    int fd = io_fileno(loop, out[0]);
+    if (fd < 0 || (guarded && io_check_no_transport(loop, fd) < 0)) {
+        return NULL;
+    }
+    Py_ssize_t rest = nargs > 2 ? nargs - 2 : 0;
+    PyObject *handle = io_add(loop, fd, dir, out[1], args + 2, rest);
+    if (handle == NULL || !guarded) {
+        return handle;
+    }
+    Py_DECREF(handle);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+io_remove_parsed(LoopObject *loop, int dir, int guarded, PyObject *file)
+{
+    int fd = io_fileno(loop, file);
+    if (fd < 0 || (guarded && io_check_no_transport(loop, fd) < 0)) {
+        return NULL;
+    }
+    return io_remove(loop, fd, dir);
+}
+
+#define ADD(name, spec, dir, guarded) \
+    static PyObject *name(LoopObject *loop, PyObject *const *args, \
+                          Py_ssize_t nargs, PyObject *kwnames) \
+    { \
+        return io_add_parsed(loop, spec, dir, guarded, args, nargs, kwnames); \
+    }
+#define REMOVE(name, dir, guarded) \
+    static PyObject *name(LoopObject *loop, PyObject *file) \
+    { \
+        return io_remove_parsed(loop, dir, guarded, file); \
+    }
+ADD(Loop_add_reader, &add_reader_spec, FA_IN, 1)
+ADD(Loop_add_writer, &add_writer_spec, FA_OUT, 1)
+ADD(Loop__add_reader, &add_reader_spec, FA_IN, 0)
+ADD(Loop__add_writer, &add_writer_spec, FA_OUT, 0)
+REMOVE(Loop_remove_reader, FA_IN, 1)
+REMOVE(Loop_remove_writer, FA_OUT, 1)
+REMOVE(Loop__remove_reader, FA_IN, 0)
+REMOVE(Loop__remove_writer, FA_OUT, 0)
+#undef ADD
+#undef REMOVE
+
+PyDoc_STRVAR(Loop_ensure_fd_no_transport_doc,
+"_ensure_fd_no_transport($self, fd, /)\n--\n\n"
+"Raise RuntimeError if an open transport uses the file descriptor.");
+
+static PyObject *
+Loop_ensure_fd_no_transport(LoopObject *loop, PyObject *file)
+{
+    int fd = io_fileno(loop, file);
+    if (fd < 0) {
+        return NULL;
+    }
+    return io_check_no_transport(loop, fd) < 0 ? NULL : Py_NewRef(Py_None);
+}
+
+PyDoc_STRVAR(add_reader_doc,
+"add_reader($self, fd, callback, *args)\n--\n\n"
+"Call callback(*args) whenever fd (an int or an object with fileno()) is\n"
+"readable; replaces a former reader. See asyncio.loop.add_reader.");
+PyDoc_STRVAR(add_writer_doc,
+"add_writer($self, fd, callback, *args)\n--\n\n"
+"Call callback(*args) whenever fd (an int or an object with fileno()) is\n"
+"writable; replaces a former writer. See asyncio.loop.add_writer.");
+PyDoc_STRVAR(remove_reader_doc,
+"remove_reader($self, fd, /)\n--\n\n"
+"Stop watching fd for reading; True if it was watched.\n"
+"See asyncio.loop.remove_reader.");
+PyDoc_STRVAR(remove_writer_doc,
+"remove_writer($self, fd, /)\n--\n\n"
+"Stop watching fd for writing; True if it was watched.\n"
+"See asyncio.loop.remove_writer.");
+
+#define ADD(name, function, doc) \
+    {name, (PyCFunction)(void (*)(void))(function), \
+     METH_FASTCALL | METH_KEYWORDS, doc}
+PyMethodDef loop_io_methods[] = {
+    ADD("add_reader", Loop_add_reader, add_reader_doc),
+    ADD("add_writer", Loop_add_writer, add_writer_doc),
+    ADD("_add_reader", Loop__add_reader, add_reader_doc),
+    ADD("_add_writer", Loop__add_writer, add_writer_doc),
+    {"remove_reader", (PyCFunction)Loop_remove_reader, METH_O,
+     remove_reader_doc},
+    {"remove_writer", (PyCFunction)Loop_remove_writer, METH_O,
+     remove_writer_doc},
+    {"_remove_reader", (PyCFunction)Loop__remove_reader, METH_O,
+     remove_reader_doc},
+    {"_remove_writer", (PyCFunction)Loop__remove_writer, METH_O,
+     remove_writer_doc},
+    {"_ensure_fd_no_transport", (PyCFunction)Loop_ensure_fd_no_transport,
+     METH_O, Loop_ensure_fd_no_transport_doc},
+    {NULL, NULL, 0, NULL},
+};
+#undef ADD

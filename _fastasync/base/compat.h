@@ -1,0 +1,153 @@
+/* base/compat.h: the ONLY place for PY_VERSION_HEX and Py_GIL_DISABLED.
+
+   Two kinds of things stand here: feature macros (FA_HAS_..., always 0 or 1)
+   that say what the asyncio of the running version does, and inline functions
+   that give one spelling to C-API calls that changed between 3.11 and 3.15.
+   Everything else in the tree tests a feature, never a version. */
+#ifndef FA_BASE_COMPAT_H
+#define FA_BASE_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <structmember.h>
+
+#include "base/common.h"
+
+#if PY_VERSION_HEX < 0x030B0000
+#  error "fastasync needs CPython 3.11 or newer"
+#endif
+
+#define FA_PY312 (PY_VERSION_HEX >= 0x030C0000)
+#define FA_PY313 (PY_VERSION_HEX >= 0x030D0000)
+#define FA_PY314 (PY_VERSION_HEX >= 0x030E0000)
+#define FA_PY315 (PY_VERSION_HEX >= 0x030F0000)
+
+#ifdef Py_GIL_DISABLED
+#  define FA_GIL_DISABLED 1
+#else
+#  define FA_GIL_DISABLED 0
+#endif
+
+/* Task(eager_start=), Task.get_context, Handle.get_context, lazy names. */
+#define FA_HAS_EAGER_START FA_PY312
+/* Future._asyncio_awaited_by and the call graph functions. */
+#define FA_HAS_AWAITED_BY FA_PY314
+/* The current task lives in the thread state, not in a dict. */
+#define FA_HAS_TSTATE_TASK FA_PY314
+/* How far into the thread state to look for it (current.c), in bytes. */
+#define FA_TSTATE_SEARCH 2048
+/* create_task passes every keyword straight on to Task or factory. */
+#define FA_HAS_TASK_KWARGS FA_PY314
+/* Future.__init__ a second time is a RuntimeError. */
+#define FA_HAS_INIT_ONCE FA_PY315
+/* call_soon_threadsafe returns a _ThreadSafeHandle. */
+#define FA_HAS_THREADSAFE_HANDLE FA_PY314
+/* A Future may not take a StopIteration: TypeError before, RuntimeError since. */
+#define FA_HAS_STOPITERATION_WRAP FA_PY313
+/* The last Task.uncancel() also takes back a cancellation not yet delivered. */
+#define FA_HAS_UNCANCEL_CLEARS FA_PY313
+/* How a step of a finished task names itself in its error. */
+#if FA_PY314
+#  define FA_STEP_NAME "__step()"
+#else
+#  define FA_STEP_NAME "_step()"
+#endif
+/* throw(type, value, traceback) is deprecated. */
+#define FA_WARNS_THROW_TRIPLE FA_PY312
+/* The SEND opcode of this version uses am_send (else tp_iternext). */
+#define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
+
+/* -- exceptions --------------------------------------------------------- */
+
+/* The raised exception, normalised, as a new reference (NULL if none); the
+   error indicator is clear afterwards. */
+static inline PyObject *
+fa_err_take(void)
+{
+#if FA_PY312
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type, *value, *tb;
+    PyErr_Fetch(&type, &value, &tb);
+    if (type == NULL) {
+        return NULL;
+    }
+    PyErr_NormalizeException(&type, &value, &tb);
+    if (tb != NULL) {
+        PyException_SetTraceback(value, tb);
+        Py_DECREF(tb);
+    }
+    Py_DECREF(type);
+    return value;
+#endif
+}
+
+/* Raise `exc` (an instance; steals the reference; NULL is allowed and clears). */
+static inline void
+fa_err_restore(PyObject *exc)
+{
+#if FA_PY312
+    PyErr_SetRaisedException(exc);
+#else
+    if (exc == NULL) {
+        PyErr_Clear();
+        return;
+    }
+    PyErr_Restore(Py_NewRef(Py_TYPE(exc)), exc, PyException_GetTraceback(exc));
+#endif
+}
+
+/* -- attributes and dicts ------------------------------------------------ */
+
+/* 1 and a new reference, 0 and NULL if there is no such attribute, -1 on error. */
+static inline int
+fa_getattr_opt(PyObject *obj, PyObject *name, PyObject **out)
+{
+#if FA_PY313
+    return PyObject_GetOptionalAttr(obj, name, out);
+#else
+    return _PyObject_LookupAttr(obj, name, out);
+#endif
+}
+
+#if FA_PY313 && !FA_PY314
+/* Exported by 3.13, declared in a header that extensions cannot include. */
+PyAPI_FUNC(int) _PyDict_SetItem_KnownHash(PyObject *mp, PyObject *key,
+                                          PyObject *item, Py_hash_t hash);
+#endif
+
+/* -- refcounts ------------------------------------------------------------ */
+
+/* True if our reference is the only one: the object may be reused. */
+static inline int
+fa_is_unique(PyObject *obj)
+{
+#if FA_GIL_DISABLED
+    (void)obj;
+    return 0;
+#else
+    return Py_REFCNT(obj) == 1;
+#endif
+}
+
+/* -- locks ---------------------------------------------------------------- */
+
+#if FA_PY313
+#  define FA_BEGIN_CRITICAL(op) Py_BEGIN_CRITICAL_SECTION(op)
+#  define FA_END_CRITICAL() Py_END_CRITICAL_SECTION()
+#else
+#  define FA_BEGIN_CRITICAL(op) {
+#  define FA_END_CRITICAL() }
+#endif
+
+/* -- types ---------------------------------------------------------------- */
+
+/* The type's version tag, 0 while it has none: changes whenever the type or
+   one of its bases is modified. */
+static inline unsigned int
+fa_type_version(PyTypeObject *tp)
+{
+    return tp->tp_version_tag;
+}
+
+#endif

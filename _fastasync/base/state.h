@@ -1,0 +1,152 @@
+/* base/state.h: the module state as three X-macro lists.
+
+   There are no mutable statics in this extension: types, interned names and
+   things imported from asyncio hang here, one set per (sub)interpreter. Engine
+   functions get the state passed; only tp_new and module functions look it up
+   (fa_state_of_type). Add a row to a list and it is created, visited, cleared. */
+#ifndef FA_BASE_STATE_H
+#define FA_BASE_STATE_H
+
+#include "base/compat.h"
+
+/* X(Name): st->Name##Type, filled by the type's own x_type_init. */
+#define FA_TYPES(X) \
+    X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
+    X(Future) X(FutureIter) X(Task) X(TaskStep) \
+    X(SocketTransport) X(ServerCore)
+
+/* X(name): st->str_##name, an interned string. */
+#define FA_NAMES(X) \
+    X(_asyncgen_firstiter_hook) X(_asyncgen_finalizer_hook) X(_get_running_loop) X(_log_destroy_pending) X(_set_coroutine_origin_tracking) X(_ensure_fd_no_transport) X(__await__) X(__class__) X(__init__) X(__module__) X(__name__) \
+    X(__qualname__) X(__self__) X(__traceback__) \
+    X(_accept_connection2) X(_add_to_awaited_by) \
+    X(_asyncio_future_blocking) X(_attach) X(_check_closed) \
+    X(_check_callback) X(_check_thread) X(_coro) X(_detach) \
+    X(_get_loop) X(_loop) X(_run) X(_set_running_loop) X(_task_factory) \
+    X(_timer_handle_cancelled) X(_write_to_self) X(abort) \
+    X(add_done_callback) X(args) X(buffer_updated) X(call_at) \
+    X(call_exception_handler) X(call_later) X(call_soon) \
+    X(call_soon_threadsafe) X(callback) X(cancel) X(cancelled) X(close) \
+    X(connection_lost) X(connection_made) X(context) X(coro) \
+    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
+    X(eager_start) X(eof_received) X(error) X(exception) X(extra) \
+    X(extract_stack) X(fileno) X(future) X(get_buffer) X(get_debug) \
+    X(get_loop) X(handle) X(is_running) X(loop) X(max_workers) X(message) \
+    X(msg) X(name) X(pause_writing) X(pop) X(protocol) X(remove_done_callback) \
+    X(result) X(resume_writing) X(run_forever) X(send) X(server) X(set_name) \
+    X(CANCELLED) X(FINISHED) X(PENDING) X(_future_repr) \
+    X(set_result) X(shutdown) X(slow_callback_duration) X(socket) X(source_traceback) \
+    X(task) X(throw) X(time) X(transport) X(when) X(warn) X(warning)
+
+/* X(field, "module", "attribute"): st->field, imported once at init. What a
+   test or a tool may rebind later is looked up in its module at call time. */
+#define FA_IMPORTS(X) \
+    X(CancelledError, "asyncio.exceptions", "CancelledError") \
+    X(InvalidStateError, "asyncio.exceptions", "InvalidStateError") \
+    X(asyncio_Handle, "asyncio.events", "Handle") \
+    X(asyncio_TimerHandle, "asyncio.events", "TimerHandle") \
+    X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks") \
+    X(get_asyncgen_hooks, "sys", "get_asyncgen_hooks") \
+    X(asyncio_Future, "_asyncio", "Future") \
+    X(asyncio_Task, "_asyncio", "Task") \
+    X(asyncio_Transport, "asyncio.transports", "Transport") \
+    X(asyncio_AbstractServer, "asyncio.events", "AbstractServer") \
+    X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol") \
+    X(TransportSocket, "asyncio.trsock", "TransportSocket") \
+    X(run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb") \
+    X(c_set_running_loop, "_asyncio", "_set_running_loop") \
+    X(c_get_running_loop, "_asyncio", "_get_running_loop") \
+    X(c_get_event_loop, "_asyncio", "get_event_loop") \
+    X(c_enter_task, "_asyncio", "_enter_task") \
+    X(c_leave_task, "_asyncio", "_leave_task") \
+    X(c_register_task, "_asyncio", "_register_task") \
+    X(c_unregister_task, "_asyncio", "_unregister_task") \
+    X(iscoroutine, "asyncio.coroutines", "iscoroutine") \
+    X(mod_events, "asyncio.events", NULL) \
+    X(mod_tasks, "asyncio.tasks", NULL) \
+    X(mod_futures, "asyncio.futures", NULL) \
+    X(mod_base_events, "asyncio.base_events", NULL) \
+    X(mod_base_futures, "asyncio.base_futures", NULL) \
+    X(mod_base_tasks, "asyncio.base_tasks", NULL) \
+    X(mod_format_helpers, "asyncio.format_helpers", NULL) \
+    X(mod_warnings, "warnings", NULL) \
+    X(mod_traceback, "traceback", NULL) \
+    X(mod_socket, "socket", NULL)
+
+struct LoopObject;
+typedef struct TaskObject TaskObject;
+typedef struct HandleObject HandleObject;
+
+#define FA_HANDLE_FREELIST_MAX 256
+
+enum { FA_HANDLE, FA_TIMER, FA_THREADSAFE, FA_HANDLE_KINDS };
+
+typedef struct fa_state {
+#define X(name) PyTypeObject *name##Type; /* strong */
+    FA_TYPES(X)
+#undef X
+#define X(name) PyObject *str_##name; /* strong, interned */
+    FA_NAMES(X)
+#undef X
+#define X(field, module, attr) PyObject *field; /* strong */
+    FA_IMPORTS(X)
+#undef X
+
+    /* current task (loop/current.h) */
+    PyObject *current_tasks;   /* strong, <= 3.13: _asyncio._current_tasks */
+    Py_ssize_t tstate_task;    /* 3.14+: offset of the field in the thread
+                                  state, 0 = not found, use the functions */
+    PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
+
+    int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
+
+    /* The two entry functions that run a task step (set by task_types_init):
+       the loop settles the current task before any other entry. Of type
+       fa_run, which base/ring.h defines. */
+    int (*task_runs[2])(struct LoopObject *, PyObject *, PyObject *);
+
+    /* task registry (task/registry.c) */
+    TaskObject *tasks;         /* borrowed, head of the list of live tasks */
+    uint64_t task_names;       /* the next Task-N */
+
+    /* handle.c: recycled handles by kind, linked through `callback` */
+    struct {
+        HandleObject *first; /* owned */
+        int count;
+        unsigned int version; /* version tag of the type at which its `_run`
+                                 was seen to be asyncio's own */
+        PyObject *run;        /* strong: that `_run` as found at import */
+    } handles[FA_HANDLE_KINDS];
+} fa_state;
+
+extern __attribute__((visibility("hidden"))) PyModuleDef fa_module_def;
+
+/* The state of the module that defined `tp` or one of its bases (borrowed);
+   NULL with TypeError if there is none. */
+FA_INTERNAL fa_state *fa_state_of_type(PyTypeObject *tp);
+
+static inline fa_state *
+fa_state_of_module(PyObject *module)
+{
+    return (fa_state *)PyModule_GetState(module);
+}
+
+/* Create a heap type from its spec, bound to the module; `bases` may be NULL
+   or one type. Stores a strong reference in *slot. Returns 0 or -1. */
+FA_INTERNAL int fa_type_new(PyObject *module, PyType_Spec *spec,
+                            PyObject *bases, PyTypeObject **slot);
+
+/* Fill names and imports; called once by module.c before any type. */
+FA_INTERNAL int fa_state_init(fa_state *st);
+FA_INTERNAL int fa_state_traverse(fa_state *st, visitproc visit, void *arg);
+FA_INTERNAL void fa_state_clear(fa_state *st);
+
+/* Types of ours derive from asyncio's slotted Python classes (Handle,
+   Transport). Their slots stand at the start of our structs; we shadow the
+   descriptors and never use them, but whoever reaches them through the base's
+   descriptors must not make us leak. `base` is the asyncio class. */
+FA_INTERNAL int fa_base_slots_visit(PyTypeObject *base, PyObject *self,
+                                    visitproc visit, void *arg);
+FA_INTERNAL void fa_base_slots_clear(PyTypeObject *base, PyObject *self);
+
+#endif

@@ -1,0 +1,160 @@
+/* loop/current.c: finding asyncio's current task, and the slow ways to it. */
+#include "loop/current.h"
+
+#include "base/errors.h"
+
+/* asyncio's own functions: they raise what asyncio raises. */
+static int
+current_call(PyObject *function, LoopObject *loop, PyObject *task)
+{
+    PyObject *args[2] = {(PyObject *)loop, task};
+    PyObject *done = PyObject_Vectorcall(function, args, 2, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+int
+loop_current_enter_slow(LoopObject *loop, PyObject *task)
+{
+    return current_call(loop->st->c_enter_task, loop, task);
+}
+
+void
+loop_current_leave_slow(LoopObject *loop, PyObject *task)
+{
+    PyObject *exc = fa_err_take();
+    if (current_call(loop->st->c_leave_task, loop, task) < 0) {
+        fa_err_unraisable(task);
+    }
+    fa_err_restore(exc);
+}
+
+#if FA_HAS_TSTATE_TASK
+
+int
+loop_current_swap(LoopObject *loop, PyObject *task, PyObject **before)
+{
+    if (loop->tstate != NULL && loop->st->tstate_task) {
+        PyObject **slot = loop_current_slot(loop);
+        *before = *slot; // the thread state's reference becomes the caller's
+        *slot = Py_XNewRef(task);
+        return 0;
+    }
+    PyObject *args[2] = {(PyObject *)loop, task ? task : Py_None};
+    *before =
+        PyObject_Vectorcall(loop->st->c_swap_current_task, args, 2, NULL);
+    if (*before == Py_None) {
+        Py_CLEAR(*before);
+        return 0;
+    }
+    return *before == NULL ? -1 : 0;
+}
+
+/* Which field of the thread state holds `needle`? Its offset, 0 = not found
+   exactly once. The struct is private and its layout moves, so it is searched;
+   4 KiB are well inside of any thread state of 3.14 and later. */
+static Py_ssize_t
+current_find(PyThreadState *tstate, PyObject *needle)
+{
+    Py_ssize_t found = 0;
+    PyObject **words = (PyObject **)tstate;
+    Py_ssize_t count = (Py_ssize_t)(FA_TSTATE_SEARCH / sizeof(PyObject *));
+    for (Py_ssize_t i = 1; i < count; i++) {
+        if (words[i] == needle) {
+            if (found) {
+                return 0;
+            }
+            found = i * (Py_ssize_t)sizeof(PyObject *);
+        }
+    }
+    return found;
+}
+
+int
+loop_current_init(fa_state *st)
+{
+    st->c_swap_current_task =
+        PyObject_GetAttrString(st->mod_tasks, "_swap_current_task");
+    if (st->c_swap_current_task == NULL) {
+        return -1;
+    }
+    // asyncio wants the loop to be the running one: lend it a sentinel
+    PyObject *sentinel = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    PyObject *former = PyObject_CallNoArgs(st->c_get_running_loop);
+    PyObject *loop = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    PyObject *done = NULL, *before = NULL;
+    if (sentinel == NULL || former == NULL || loop == NULL) {
+        goto done;
+    }
+    done = PyObject_CallOneArg(st->c_set_running_loop, loop);
+    PyObject *args[2] = {loop, sentinel};
+    if (done != NULL) {
+        before = PyObject_Vectorcall(st->c_swap_current_task, args, 2, NULL);
+    }
+    if (before != NULL) {
+        st->tstate_task = current_find(PyThreadState_Get(), sentinel);
+        args[1] = before;
+        Py_XSETREF(done, PyObject_Vectorcall(st->c_swap_current_task, args, 2,
+                                             NULL));
+    }
+    if (done != NULL) {
+        Py_SETREF(done, PyObject_CallOneArg(st->c_set_running_loop, former));
+    }
+done:
+    Py_XDECREF(sentinel);
+    Py_XDECREF(former);
+    Py_XDECREF(loop);
+    Py_XDECREF(before);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+#else /* a dict */
+
+int
+loop_current_swap(LoopObject *loop, PyObject *task, PyObject **before)
+{
+    PyObject *tasks = loop->st->current_tasks, *key = (PyObject *)loop;
+    *before = NULL;
+    if (loop->current_stale) {
+        loop_current_settle_slow(loop);
+    }
+    else {
+        *before = Py_XNewRef(PyDict_GetItemWithError(tasks, key));
+        if (*before == NULL && PyErr_Occurred()) {
+            return -1;
+        }
+    }
+    int rc;
+    if (task != NULL) {
+        rc = PyDict_SetItem(tasks, key, task);
+    }
+    else {
+        rc = *before == NULL ? 0 : PyDict_DelItem(tasks, key);
+    }
+    if (rc < 0) {
+        Py_CLEAR(*before);
+    }
+    return rc;
+}
+
+void
+loop_current_settle_slow(LoopObject *loop)
+{
+    loop->current_stale = 0;
+    PyObject *exc = fa_err_take();
+    if (PyDict_DelItem(loop->st->current_tasks, (PyObject *)loop) < 0) {
+        PyErr_Clear(); // somebody else has removed it
+    }
+    fa_err_restore(exc);
+}
+
+int
+loop_current_init(fa_state *st)
+{
+    st->current_tasks =
+        PyObject_GetAttrString(st->mod_tasks, "_current_tasks");
+    return st->current_tasks == NULL ? -1 : 0;
+}
+
+#endif

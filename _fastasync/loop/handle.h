@@ -1,0 +1,71 @@
+/* loop/handle.h: the Handle and TimerHandle objects (private to loop/ and api/).
+
+   A Handle is what call_soon returns: made from a freelist, with up to four
+   arguments inside it, so that calling it is one vectorcall. It is a real
+   subclass of asyncio.Handle; the base's slots lie unused at its start and are
+   shadowed by getsets. TimerHandle shares the layout. */
+#ifndef FA_LOOP_HANDLE_H
+#define FA_LOOP_HANDLE_H
+
+#include "loop/loop.h"
+
+/* Room for the slots of asyncio.TimerHandle in every supported version; its
+   real size is checked at init. */
+#define FA_HANDLE_BASE_SLOTS 12
+#define FA_HANDLE_INLINE_ARGS 4
+
+struct HandleObject {
+    PyObject_HEAD
+    PyObject *base_slots[FA_HANDLE_BASE_SLOTS]; /* asyncio's own, shadowed */
+    fa_state *st;              /* borrowed */
+    PyObject *callback;        /* strong, NULL once cancelled or consumed;
+                                  in the freelist: the next free handle */
+    PyObject *context;         /* strong */
+    PyObject *loop;            /* strong */
+    PyObject *scratch;         /* always NULL: vectorcall may write here */
+    PyObject *inline_args[FA_HANDLE_INLINE_ARGS]; /* strong, the first nargs */
+    PyObject *args_tuple;      /* strong: all arguments if they are more */
+    PyObject *source_traceback; /* strong or NULL; debug mode */
+    PyObject *repr;            /* strong or NULL; debug mode: after cancel */
+    Py_ssize_t nargs;
+    uint8_t cancelled;
+    uint8_t running;           /* depth of calls: cancel must not drop what a
+                                  running call is using */
+    uint8_t kind;              /* FA_HANDLE, FA_TIMER, FA_THREADSAFE */
+    /* TimerHandle only */
+    uint8_t scheduled;
+    fa_heap_node node;
+    double when;               /* seconds of loop.time() */
+    PyObject *when_obj;        /* strong or NULL: as given to call_at */
+};
+
+/* New Handle (kind FA_HANDLE or FA_THREADSAFE) / TimerHandle for `loop`;
+   `context` NULL = a copy of the current
+   one. In debug mode records where it was made. NULL on error. */
+FA_INTERNAL HandleObject *handle_new(LoopObject *loop, int kind,
+                                     PyObject *callback,
+                                     PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject *context);
+FA_INTERNAL HandleObject *timer_new(LoopObject *loop, double when,
+                                    PyObject *when_obj, PyObject *callback,
+                                    PyObject *const *args, Py_ssize_t nargs,
+                                    PyObject *context);
+
+/* fa_run: run a handle's callback in its context and report what it raises. */
+FA_INTERNAL int handle_run(LoopObject *loop, PyObject *handle, PyObject *arg);
+
+/* Handle.cancel() of the engine; for a timer also leaves the heap. 0 or -1. */
+FA_INTERNAL int handle_cancel(HandleObject *handle);
+
+/* All arguments as a tuple (new), or None once cancelled. */
+FA_INTERNAL PyObject *handle_args(HandleObject *handle);
+
+/* Is `obj` one of our Handle, TimerHandle, ThreadSafeHandle (or subclass)? */
+FA_INTERNAL int handle_check(fa_state *st, PyObject *obj);
+
+FA_INTERNAL int handle_types_init(PyObject *module, fa_state *st);
+
+/* Free the freelists; called when the module state is cleared. */
+FA_INTERNAL void handle_freelists_clear(fa_state *st);
+
+#endif

@@ -1,0 +1,236 @@
+/* loop/io.c: who waits for which file descriptor.
+
+   A table indexed by fd number: two watchers (in, out) and a generation per
+   slot. The poller reports (fd, generation); an event whose generation is not
+   the slot's was fetched for a file that has been given up meanwhile and is
+   dropped. Dispatch runs no Python: it only moves watchers into the ring, so
+   that I/O keeps its place in asyncio's order. HOT: loop_poll, loop_dispatch,
+   once per event. */
+#include "loop/loop.h"
+
+#include <errno.h>
+
+#include "base/errors.h"
+#include "loop/current.h"
+
+/* The largest fd number the table grows to; beyond is certainly garbage. */
+#define FD_MAX (1 << 24)
+
+static int
+loop_grow_fds(LoopObject *loop, int fd)
+{
+    int count = loop->fd_count ? loop->fd_count : 16;
+    while (count <= fd) {
+        count *= 2;
+    }
+    fa_fdslot *fds = PyMem_Realloc(loop->fds, (size_t)count * sizeof(*fds));
+    if (fds == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (int i = loop->fd_count; i < count; i++) {
+        fds[i] = (fa_fdslot){0};
+    }
+    loop->fds = fds;
+    loop->fd_count = count;
+    return 0;
+}
+
+/* Tell the poller what the slot wants now. 0 or -errno. */
+static int
+loop_arm(LoopObject *loop, int fd, int wanted)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    if (slot->armed == wanted) {
+        return 0;
+    }
+    int rc = poller_set(loop->poller, fd, slot->generation, slot->armed,
+                        wanted);
+    if (rc == -ENOENT && wanted) {
+        // closed behind our back and opened again: the kernel forgot it
+        rc = poller_set(loop->poller, fd, slot->generation, 0, wanted);
+    }
+    if (rc < 0 && wanted) {
+        return rc;
+    }
+    slot->armed = (uint8_t)wanted;
+    if (!wanted) {
+        slot->generation++;
+    }
+    return 0;
+}
+
+static int
+slot_wanted(const fa_fdslot *slot)
+{
+    return (slot->in.run ? FA_IN : 0) | (slot->out.run ? FA_OUT : 0);
+}
+
+int
+loop_io_start(LoopObject *loop, int fd, int dir, fa_run run, PyObject *obj)
+{
+    if (fd < 0 || fd >= FD_MAX) {
+        fa_err_set_errno(-EBADF);
+        return -1;
+    }
+    if (fd >= loop->fd_count && loop_grow_fds(loop, fd) < 0) {
+        return -1;
+    }
+    fa_fdslot *slot = &loop->fds[fd];
+    int rc = loop_arm(loop, fd, slot_wanted(slot) | dir);
+    if (rc < 0) {
+        fa_err_set_errno(rc);
+        return -1;
+    }
+    fa_iocb *iocb = dir == FA_IN ? &slot->in : &slot->out;
+    PyObject *former = iocb->obj;
+    iocb->run = run;
+    iocb->obj = Py_NewRef(obj);
+    if (former == NULL) {
+        loop->watching++;
+        return 0;
+    }
+    Py_DECREF(former);
+    return 1;
+}
+
+int
+loop_io_stop(LoopObject *loop, int fd, int dir)
+{
+    if (fd < 0 || fd >= loop->fd_count) {
+        return 0;
+    }
+    fa_fdslot *slot = &loop->fds[fd];
+    fa_iocb *iocb = dir == FA_IN ? &slot->in : &slot->out;
+    if (iocb->run == NULL) {
+        return 0;
+    }
+    PyObject *former = iocb->obj;
+    iocb->run = NULL;
+    iocb->obj = NULL;
+    loop->watching--;
+    loop_arm(loop, fd, slot_wanted(slot));
+    Py_DECREF(former);
+    return 1;
+}
+
+int
+loop_io_claim(LoopObject *loop, int fd, PyObject *owner)
+{
+    if (fd < 0 || fd >= FD_MAX) {
+        fa_err_set_errno(-EBADF);
+        return -1;
+    }
+    if (fd >= loop->fd_count && loop_grow_fds(loop, fd) < 0) {
+        return -1;
+    }
+    loop->fds[fd].owner = owner;
+    return 0;
+}
+
+void
+loop_io_release(LoopObject *loop, int fd, PyObject *owner)
+{
+    if (fd >= 0 && fd < loop->fd_count && loop->fds[fd].owner == owner) {
+        loop->fds[fd].owner = NULL;
+    }
+}
+
+PyObject *
+loop_io_owner(LoopObject *loop, int fd)
+{
+    return fd >= 0 && fd < loop->fd_count ? loop->fds[fd].owner : NULL;
+}
+
+PyObject *
+loop_io_watcher(LoopObject *loop, int fd, int dir)
+{
+    if (fd < 0 || fd >= loop->fd_count) {
+        return NULL;
+    }
+    fa_fdslot *slot = &loop->fds[fd];
+    return dir == FA_IN ? slot->in.obj : slot->out.obj;
+}
+
+/* HOT. Put the watchers of one event into the ring. 0 or -1. */
+static inline int
+loop_dispatch(LoopObject *loop, const fa_event *event)
+{
+    if (FA_UNLIKELY(event->fd == loop->wakeup)) {
+        wakeup_drain(loop->wakeup);
+        loop->woken = 0;
+        return 0;
+    }
+    if (FA_UNLIKELY(event->fd >= loop->fd_count)) {
+        return 0;
+    }
+    fa_fdslot *slot = &loop->fds[event->fd];
+    if (FA_UNLIKELY(slot->generation != event->generation)) {
+        return 0;
+    }
+    if ((event->events & FA_IN) && slot->in.run != NULL &&
+        ring_push(&loop->ready, slot->in.run, Py_NewRef(slot->in.obj), NULL) <
+            0)
+    {
+        return -1;
+    }
+    if ((event->events & FA_OUT) && slot->out.run != NULL &&
+        ring_push(&loop->ready, slot->out.run, Py_NewRef(slot->out.obj),
+                  NULL) < 0)
+    {
+        return -1;
+    }
+    return 0;
+}
+
+/* Ask the poller, without the GIL if that may block. */
+static int
+loop_wait(LoopObject *loop, int64_t timeout_ns, fa_event *events)
+{
+    int n;
+    if (timeout_ns == 0) {
+        return poller_wait(loop->poller, 0, events, FA_POLL_BATCH);
+    }
+    int poller = loop->poller;
+    loop->asleep = 1; // whoever gets the GIL now must wake us
+    Py_BEGIN_ALLOW_THREADS
+    n = poller_wait(poller, timeout_ns, events, FA_POLL_BATCH);
+    Py_END_ALLOW_THREADS
+    loop->asleep = 0;
+    return n;
+}
+
+int
+loop_poll(LoopObject *loop, int64_t timeout_ns)
+{
+    fa_event events[FA_POLL_BATCH];
+    loop_current_settle(loop);
+    int n = loop_wait(loop, timeout_ns, events);
+    loop->turns = 0;
+    loop->last_poll = clock_ticks();
+    if (FA_UNLIKELY(n == -EINTR)) {
+        return PyErr_CheckSignals();
+    }
+    if (FA_UNLIKELY(n < 0)) {
+        fa_err_set_errno(n);
+        return -1;
+    }
+    for (int i = 0; i < n; i++) {
+        if (loop_dispatch(loop, &events[i]) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+char *
+loop_scratch(LoopObject *loop)
+{
+    if (FA_UNLIKELY(loop->scratch == NULL)) {
+        loop->scratch = PyMem_Malloc(FA_SCRATCH_SIZE);
+        if (loop->scratch == NULL) {
+            PyErr_NoMemory();
+        }
+    }
+    return loop->scratch;
+}

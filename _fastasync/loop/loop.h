@@ -1,0 +1,267 @@
+/* loop/loop.h: the door of the engine. Time, readiness, order.
+
+   One loop is one LoopObject. It owns a ring of ready entries, a heap of
+   timers, a poller with a table of file descriptors, and a wake-up fd. It
+   knows nothing of tasks, transports or arguments of Python calls: rooms to the
+   right hand it a function and an object (fa_run) and are called back.
+
+   One iteration (run.c):  poll -> I/O entries into the ring -> due timers into
+   the ring -> run as many entries as the ring then held.  Nothing of an
+   iteration is kept in the loop while an entry runs, so an entry may run the
+   loop again, switch greenlets, or close the loop.
+
+   Threads: everything here needs the GIL and, but for loop_push_threadsafe,
+   the thread that runs the loop. */
+#ifndef FA_LOOP_LOOP_H
+#define FA_LOOP_LOOP_H
+
+#include "base/compat.h"
+#include "base/heap.h"
+#include "base/ring.h"
+#include "base/state.h"
+#include "os/os.h"
+
+/* Methods that C calls directly unless a subclass or an instance attribute
+   has replaced them: bits of loop->overridden. */
+enum {
+    FA_OV_CALL_SOON = 1 << 0,
+    FA_OV_TIME = 1 << 1,
+    FA_OV_CALL_AT = 1 << 2,
+    FA_OV_CALL_LATER = 1 << 3,
+    FA_OV_CREATE_TASK = 1 << 4,
+    FA_OV_CREATE_FUTURE = 1 << 5,
+    FA_OV_GET_DEBUG = 1 << 6,
+    FA_OV_CALL_EXCEPTION_HANDLER = 1 << 7,
+    FA_OV_RUN_FOREVER = 1 << 8,
+    FA_OV_THREADSAFE = 1 << 9,
+};
+
+/* Who is told that a file descriptor is ready. */
+typedef struct {
+    fa_run run;    /* NULL = nobody */
+    PyObject *obj; /* strong while run is set */
+} fa_iocb;
+
+/* One slot per fd number. The generation grows whenever the slot is disarmed
+   completely, so that an event fetched before that is recognised as stale. */
+typedef struct {
+    fa_iocb in, out;
+    PyObject *owner; /* borrowed: the transport that has claimed the fd */
+    uint32_t generation;
+    uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT */
+} fa_fdslot;
+
+typedef struct LoopObject {
+    PyObject_HEAD
+    fa_state *st; /* borrowed: lives as long as the type */
+
+    /* order */
+    fa_ring ready;      /* owned */
+    fa_ring corked;     /* owned: writes held until the running entry returns */
+    fa_heap timers;     /* owned; its nodes sit in TimerHandles, one strong
+                           reference per node in the heap */
+
+    /* readiness */
+    fa_fdslot *fds;     /* owned, fd_count slots */
+    int fd_count;
+    int watching;       /* how many fa_iocb are set, the wake-up not counted */
+    int poller;         /* fd or -1 */
+    int wakeup;         /* fd or -1 */
+    uint64_t last_poll; /* clock_ticks() when the poller was last asked */
+    int turns;          /* iterations since then */
+    uint64_t ticks_per_us;
+
+    /* run state */
+    PyThreadState *tstate;   /* borrowed: of the thread in run_forever */
+    unsigned long thread_id; /* of that thread, 0 = not running */
+    Py_hash_t hash;          /* of the loop as a dict key */
+    uint32_t overridden;     /* FA_OV_*: replaced in Python */
+    unsigned int seen_version; /* the type's version tag at that time */
+    uint8_t attributes_changed; /* the instance has an attribute of its own
+                                   with the name of such a method */
+    uint8_t running;
+    uint8_t stopping;
+    uint8_t closed;
+    uint8_t debug;
+    uint8_t asleep;        /* in the poller without the GIL: needs a wake-up */
+    uint8_t woken;         /* the wake-up fd has been written, not yet read */
+    uint8_t direct;        /* entries may be pushed without calling call_soon:
+                              not overridden and not in debug mode */
+    uint8_t current_stale; /* current.h */
+    uint8_t was_debug;     /* set_debug(True) was called: origin tracking may
+                              have to be reset */
+
+    /* settings, all strong or NULL */
+    PyObject *exception_handler;
+    PyObject *task_factory;
+    PyObject *current_handle; /* debug mode: the handle that runs */
+    double slow_callback_duration;
+    char *scratch; /* owned, FA_SCRATCH_SIZE bytes, allocated at first use: the
+                      read buffer shared by all transports of the loop */
+} LoopObject;
+
+#define FA_SCRATCH_SIZE (64 * 1024)
+
+/* -- kinds of loops ------------------------------------------------------- */
+
+static inline int
+loop_check(fa_state *st, PyObject *obj)
+{
+    return PyObject_TypeCheck(obj, st->LoopCoreType);
+}
+
+/* -- order (sched.c) ------------------------------------------------------ */
+
+/* HOT. Run `run(loop, self, arg)` in the next iteration. Takes over both
+   references. The caller has checked loop->direct (else it must go through the
+   Python method call_soon) and that the loop is not closed. 0, or -1 with
+   MemoryError. */
+static inline int
+loop_push(LoopObject *loop, fa_run run, PyObject *self, PyObject *arg)
+{
+    return ring_push(&loop->ready, run, self, arg);
+}
+
+/* -1 with RuntimeError('Event loop is closed') if it is. */
+FA_INTERNAL int loop_check_closed(LoopObject *loop);
+
+/* call_soon of the engine: makes the Handle and pushes it. `context` NULL = a
+   copy of the current one. Returns a new reference to the Handle. In debug mode
+   checks the thread. */
+FA_INTERNAL PyObject *loop_call_soon(LoopObject *loop, PyObject *callback,
+                                     PyObject *const *args, Py_ssize_t nargs,
+                                     PyObject *context);
+
+/* The same from any thread; wakes the loop if it sleeps. */
+FA_INTERNAL PyObject *loop_call_soon_threadsafe(LoopObject *loop,
+                                                PyObject *callback,
+                                                PyObject *const *args,
+                                                Py_ssize_t nargs,
+                                                PyObject *context);
+
+/* call_at: `when` in seconds of loop.time(), `when_obj` the object the user
+   gave (borrowed, NULL = make a float when asked). New reference. */
+FA_INTERNAL PyObject *loop_call_at(LoopObject *loop, double when,
+                                   PyObject *when_obj, PyObject *callback,
+                                   PyObject *const *args, Py_ssize_t nargs,
+                                   PyObject *context);
+
+/* loop.time() in seconds, honouring a replaced method; -1.0 and an exception
+   on failure (test PyErr_Occurred). */
+FA_INTERNAL double loop_time(LoopObject *loop);
+
+/* The loop may sleep in another thread: make it look at the ring. */
+FA_INTERNAL void loop_wake(LoopObject *loop);
+
+/* Timers that are due move to the ring. 0 or -1. */
+FA_INTERNAL int loop_fire_timers(LoopObject *loop);
+
+/* Nanoseconds until the first timer (0 = due), -1 = there is none; -2 and an
+   exception on failure. */
+FA_INTERNAL int64_t loop_next_timer(LoopObject *loop);
+
+/* Hold writes: `run(loop, self, NULL)` is called when the running entry has
+   returned to the loop. Only while loop->running. Takes over `self`. */
+static inline int
+loop_cork(LoopObject *loop, fa_run run, PyObject *self)
+{
+    return ring_push(&loop->corked, run, self, NULL);
+}
+
+/* -- iteration (run.c) ---------------------------------------------------- */
+
+/* run_forever without the checks and hooks that are Python's business: spin
+   until stop. Returns 0, or -1 with the exception that left an entry. */
+FA_INTERNAL int loop_spin(LoopObject *loop);
+
+/* One iteration. */
+FA_INTERNAL int loop_run_once(LoopObject *loop);
+
+/* -- readiness (io.c) ----------------------------------------------------- */
+
+/* Watch `fd` in direction `dir` (FA_IN or FA_OUT): whenever it is ready,
+   run(loop, obj, NULL) is put into the ring (obj strong). Replaces a former
+   watcher of the same direction. Returns 1 if there was one, 0 if not, -1 with
+   OSError. May run Python code (drops the former obj). */
+FA_INTERNAL int loop_io_start(LoopObject *loop, int fd, int dir, fa_run run,
+                              PyObject *obj);
+
+/* Stop watching. Returns 1 if it was watched, 0 if not; no errors: a file
+   descriptor that is closed already is simply forgotten. Entries that are in
+   the ring already still run: the receiver checks its own state. May run
+   Python code (drops obj). */
+FA_INTERNAL int loop_io_stop(LoopObject *loop, int fd, int dir);
+
+/* A transport claims its fd from its making to the closing of the socket, so
+   that add_reader and sock_* on it are refused. One owner per fd. `owner` is
+   borrowed: release before it goes. */
+FA_INTERNAL int loop_io_claim(LoopObject *loop, int fd, PyObject *owner);
+FA_INTERNAL void loop_io_release(LoopObject *loop, int fd, PyObject *owner);
+FA_INTERNAL PyObject *loop_io_owner(LoopObject *loop, int fd);
+
+/* The object that watches fd in that direction (borrowed), or NULL. */
+FA_INTERNAL PyObject *loop_io_watcher(LoopObject *loop, int fd, int dir);
+
+/* Ask the poller (may block without the GIL) and put entries into the ring.
+   0 or -1 with an exception, also one raised by a Python signal handler. */
+FA_INTERNAL int loop_poll(LoopObject *loop, int64_t timeout_ns);
+
+/* The read buffer of the loop; NULL with MemoryError. Its contents are valid
+   until Python code runs. */
+FA_INTERNAL char *loop_scratch(LoopObject *loop);
+
+/* -- reports (report.c) --------------------------------------------------- */
+
+/* loop.call_exception_handler({'message':, 'exception':, **extra}): `exc` and
+   `extra` (a dict) may be NULL; all borrowed. Returns 0, or -1 if the method
+   itself raised (asyncio's only lets SystemExit and KeyboardInterrupt out).
+   `loop` is any loop object. */
+FA_INTERNAL int loop_report(fa_state *st, PyObject *loop, PyObject *message,
+                            PyObject *exc, PyObject *extra);
+
+/* The same with the raised exception (cleared), a C string and one extra key
+   (a str object) naming `subject`. SystemExit and KeyboardInterrupt are
+   put back and -1 returned. */
+FA_INTERNAL int loop_report_raised(fa_state *st, PyObject *loop,
+                                   const char *message, PyObject *key,
+                                   PyObject *subject);
+
+/* Debug mode: run an entry, time it and warn if it was slow. */
+FA_INTERNAL int loop_run_timed(LoopObject *loop, fa_ready entry);
+
+/* Debug mode: format_helpers.extract_stack(sys._getframe(0)) (new). */
+FA_INTERNAL PyObject *loop_extract_stack(fa_state *st);
+
+/* -- any loop, ours or not (sched.c) -------------------------------------- */
+
+/* loop.call_soon(callback, arg, context=context) on whatever `loop` is:
+   directly for one of ours, else through the Python method. `arg` may be NULL
+   (no argument), `context` NULL = none given. 0 or -1. */
+FA_INTERNAL int fa_call_soon(fa_state *st, PyObject *loop, PyObject *callback,
+                             PyObject *arg, PyObject *context);
+
+/* loop.get_debug() as 0/1, -1 on error. */
+FA_INTERNAL int fa_loop_debug(fa_state *st, PyObject *loop);
+
+/* The running loop of this thread as asyncio sees it: 0 and a new reference
+   or NULL in *out; -1 on error. */
+FA_INTERNAL int fa_running_loop(fa_state *st, PyObject **out);
+
+/* -- life (loop.c) -------------------------------------------------------- */
+
+FA_INTERNAL int loop_open(LoopObject *loop, fa_state *st);
+FA_INTERNAL int loop_traverse(LoopObject *loop, visitproc visit, void *arg);
+FA_INTERNAL void loop_clear(LoopObject *loop);
+/* Drop everything scheduled and close the fds; may run Python code. */
+FA_INTERNAL void loop_close(LoopObject *loop);
+/* Close the fds only. */
+FA_INTERNAL void loop_close_fds(LoopObject *loop);
+/* For tp_dealloc: everything goes. */
+FA_INTERNAL void loop_free(LoopObject *loop);
+/* Recompute loop->direct after closed, debug or overridden has changed. */
+FA_INTERNAL void loop_refresh_direct(LoopObject *loop);
+
+/* Types of this room: Handle, TimerHandle, ThreadSafeHandle. 0 or -1. */
+FA_INTERNAL int loop_types_init(PyObject *module, fa_state *st);
+
+#endif

@@ -1,0 +1,109 @@
+/* loop/run.c: one iteration on one screen.
+
+   The order is asyncio's: I/O, then due timers, then as many entries as the
+   ring holds at that point. What differs is how often the kernel is asked:
+   while the ring has work, epoll_wait(0) would only tell what a later one will
+   tell as well, so it is skipped until POLL_EVERY_US have passed or POLL_EVERY
+   turns are over; timers are looked at in the same rhythm. Nothing of an
+   iteration lives in the loop while an entry runs (re-entrancy). HOT.
+   Benchmarks: call_soon_chain, sleep0_1. */
+#include "base/errors.h"
+#include "loop/current.h"
+#include "loop/loop.h"
+
+#define POLL_EVERY_US 250  /* fairness towards I/O, in time ... */
+#define POLL_EVERY 1024    /* ... and in turns */
+#define TIMERS_EVERY_US 20 /* how late a timer may be while others run */
+
+/* HOT. Is it time to ask the kernel although the ring has work? */
+static inline int
+loop_poll_due(LoopObject *loop)
+{
+    uint64_t passed = clock_ticks() - loop->last_poll;
+    uint64_t limit = loop->timers.len > 0 ? TIMERS_EVERY_US : POLL_EVERY_US;
+    return ++loop->turns >= POLL_EVERY ||
+           passed >= limit * loop->ticks_per_us || loop->stopping;
+}
+
+/* I/O and timers into the ring, waiting if there is nothing to do. 0 or -1. */
+static int
+loop_collect(LoopObject *loop)
+{
+    int64_t timeout = 0;
+    if (ring_len(&loop->ready) == 0 && !loop->stopping) {
+        timeout = loop_next_timer(loop);
+        if (timeout == -2) {
+            return -1;
+        }
+    }
+    return loop_poll(loop, timeout) < 0 ? -1 : loop_fire_timers(loop);
+}
+
+/* Writes that the entry just run has left behind. 0 or -1. */
+static FA_COLD int
+loop_uncork(LoopObject *loop)
+{
+    while (ring_len(&loop->corked) > 0) {
+        fa_ready entry = ring_pop(&loop->corked);
+        if (entry.run(loop, entry.self, entry.arg) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* HOT. Run one entry, then what it left to be done at its end. */
+static inline int
+loop_run_entry(LoopObject *loop, fa_ready entry)
+{
+    if (FA_UNLIKELY(loop->current_stale) &&
+        entry.run != loop->st->task_runs[0] &&
+        entry.run != loop->st->task_runs[1])
+    {
+        loop_current_settle(loop);
+    }
+    int rc = FA_UNLIKELY(loop->debug)
+                 ? loop_run_timed(loop, entry)
+                 : entry.run(loop, entry.self, entry.arg);
+    if (FA_UNLIKELY(ring_len(&loop->corked) > 0)) {
+        PyObject *exc = rc < 0 ? fa_err_take() : NULL;
+        if (loop_uncork(loop) < 0) {
+            fa_err_chain(exc);
+            return -1;
+        }
+        fa_err_restore(exc);
+    }
+    return rc;
+}
+
+int
+loop_run_once(LoopObject *loop)
+{
+    if (ring_len(&loop->ready) == 0 || loop_poll_due(loop)) {
+        if (loop_collect(loop) < 0) {
+            return -1;
+        }
+    }
+    // entries pushed from here on wait for the next turn; a nested run may
+    // have emptied the ring meanwhile
+    for (size_t n = ring_len(&loop->ready); n > 0; n--) {
+        if (FA_UNLIKELY(ring_len(&loop->ready) == 0)) {
+            break;
+        }
+        if (FA_UNLIKELY(loop_run_entry(loop, ring_pop(&loop->ready)) < 0)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int
+loop_spin(LoopObject *loop)
+{
+    int rc;
+    do {
+        rc = loop_run_once(loop);
+    } while (rc == 0 && !loop->stopping && !loop->closed);
+    loop_current_settle(loop);
+    return rc;
+}

@@ -1,0 +1,176 @@
+/* net/sockread.c: bytes from the socket to the protocol.
+
+   The loop calls sockread_ready once per readiness; each makes one recv. A
+   Protocol gets an exact bytes object: small reads go through the loop's
+   scratch buffer, so that nothing larger than the message is allocated; a
+   connection that filled the buffer reads straight into the final object the
+   next time, up to asyncio's 256 KiB. A BufferedProtocol's own memory is read
+   into directly.
+
+   recv runs with the GIL held: it does not block and copies at most 256 KiB.
+   HOT: one call per message. Benchmarks: tcp_echo_protocol, tcp_echo_buffered. */
+#include "net/transport.h"
+
+#include <errno.h>
+
+#include "base/errors.h"
+
+#define READ_FAILED "Fatal read error on socket transport"
+
+/* How much to ask for: a read that fills its buffer moves a connection one
+   class up, one that would have fitted into the class below moves it down.
+   Class 0 is the scratch buffer; class 1 stays under malloc's mmap threshold,
+   so that shrinking and freeing it costs no system call. */
+static const Py_ssize_t read_sizes[] = {FA_SCRATCH_SIZE, 124 * 1024,
+                                        256 * 1024};
+#define READ_CLASS_MAX 2
+
+/* recv said end of file (0), would block, or an error. 0 or -1. */
+static int FA_COLD
+sockread_nothing(TransportObject *self, ssize_t n)
+{
+    if (n == -EAGAIN) {
+        return 0;
+    }
+    if (n < 0) {
+        fa_err_set_errno((int)n);
+        return transport_fatal_raised(self, READ_FAILED);
+    }
+    if (self->loop->debug && transport_log_debug(self, "%r received EOF") < 0) {
+        return -1;
+    }
+    return protocol_eof(self);
+}
+
+static void
+sockread_learn(TransportObject *self, ssize_t n)
+{
+    unsigned cls = self->read_class;
+    if (n == read_sizes[cls] && cls < READ_CLASS_MAX) {
+        self->read_class = (cls + 1) & 3;
+    }
+    else if (cls > 0 && n < read_sizes[cls - 1]) {
+        self->read_class = (cls - 1) & 3;
+    }
+}
+
+/* Read directly into the bytes object that the protocol will get. */
+static int
+sockread_large(TransportObject *self)
+{
+    Py_ssize_t size = read_sizes[self->read_class];
+    PyObject *data = PyBytes_FromStringAndSize(NULL, size);
+    if (data == NULL) {
+        return transport_fatal_raised(self, READ_FAILED);
+    }
+    ssize_t n = sock_recv(transport_fd(self), PyBytes_AS_STRING(data),
+                          (size_t)size);
+    if (n <= 0) {
+        Py_DECREF(data);
+        return sockread_nothing(self, n);
+    }
+    sockread_learn(self, n);
+    if (n < size && _PyBytes_Resize(&data, n) < 0) {
+        return transport_fatal_raised(self, READ_FAILED);
+    }
+    int rc = protocol_data(self, data);
+    Py_DECREF(data);
+    return rc;
+}
+
+/* HOT */
+static inline int
+sockread_bytes(LoopObject *loop, TransportObject *self)
+{
+    if (FA_UNLIKELY(self->read_class > 0)) {
+        return sockread_large(self);
+    }
+    char *scratch = loop_scratch(loop);
+    if (scratch == NULL) {
+        return transport_fatal_raised(self, READ_FAILED);
+    }
+    ssize_t n = sock_recv(transport_fd(self), scratch, FA_SCRATCH_SIZE);
+    if (FA_UNLIKELY(n <= 0)) {
+        return sockread_nothing(self, n);
+    }
+    if (FA_UNLIKELY(n == FA_SCRATCH_SIZE)) {
+        self->read_class = 1;
+    }
+    PyObject *data = PyBytes_FromStringAndSize(scratch, n);
+    if (data == NULL) {
+        return transport_fatal_raised(self, READ_FAILED);
+    }
+    int rc = protocol_data(self, data);
+    Py_DECREF(data);
+    return rc;
+}
+
+/* get_buffer() gave something that has no writable view. The Python socket
+   says what is wrong with it, in its own words. */
+static int FA_COLD
+sockread_into_slow(TransportObject *self, PyObject *buffer)
+{
+    PyObject *sock = transport_sock(self);
+    if (sock == NULL) {
+        if (!PyErr_Occurred()) {
+            fa_err_set_errno(-EBADF);
+        }
+        return transport_fatal_raised(self, READ_FAILED);
+    }
+    Py_INCREF(sock);
+    PyObject *res = PyObject_CallMethod(sock, "recv_into", "O", buffer);
+    Py_DECREF(sock);
+    Py_ssize_t n = res == NULL ? -1 : PyLong_AsSsize_t(res);
+    Py_XDECREF(res);
+    if (n > 0) {
+        return self->conn_lost ? 0 : protocol_updated(self, n);
+    }
+    if (n == 0) {
+        return sockread_nothing(self, 0);
+    }
+    if (PyErr_ExceptionMatches(PyExc_BlockingIOError)) {
+        PyErr_Clear();
+        return 0;
+    }
+    return transport_fatal_raised(self, READ_FAILED);
+}
+
+static int
+sockread_into(TransportObject *self)
+{
+    Py_buffer view;
+    PyObject *owner;
+    int rc = protocol_buffer(self, &view, &owner);
+    if (rc <= 0) {
+        return rc;
+    }
+    if (FA_UNLIKELY(view.obj == NULL)) {
+        rc = sockread_into_slow(self, owner);
+        Py_DECREF(owner);
+        return rc;
+    }
+    // get_buffer() may have closed us: then the fd cell says -1
+    ssize_t n = sock_recv(transport_fd(self), view.buf, (size_t)view.len);
+    PyBuffer_Release(&view);
+    Py_DECREF(owner);
+    if (self->lost) {
+        return 0;
+    }
+    if (FA_UNLIKELY(n <= 0)) {
+        return sockread_nothing(self, n);
+    }
+    return protocol_updated(self, n);
+}
+
+int
+sockread_ready(LoopObject *loop, PyObject *op, PyObject *Py_UNUSED(arg))
+{
+    TransportObject *self = (TransportObject *)op;
+    int rc = 0;
+    // the entry may be older than a pause, a close or a loss
+    if (FA_LIKELY(self->reading && !self->conn_lost)) {
+        rc = self->buffered ? sockread_into(self) : sockread_bytes(loop, self);
+    }
+    Py_DECREF(op);
+    return rc;
+}

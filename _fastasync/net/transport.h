@@ -1,0 +1,276 @@
+/* net/transport.h: the inside of a stream transport (private to net/).
+
+   One TransportObject is one connected, non-blocking stream socket. Its life:
+
+     new --> begin (connection_made, start of reading, waiter) --> open
+     open --close()-----> closing: no reading, pending data still leaves
+     open --abort/error-> closing: nothing leaves any more
+     closing --> lost (connection_lost, then the fd is closed) --> dead
+
+   Invariants:
+   - conn_lost > 0 from the moment connection_lost is scheduled; it is called
+     exactly once, and nothing is sent or read from then on;
+   - loop, protocol and the fd are there until `lost` has run;
+   - the fd is unregistered from the loop before it is closed;
+   - bytes in `out` are held (waiting for the running ready entry to return)
+     unless `blocked`, when the kernel took no more and FA_OUT is watched;
+     not both: `corked` and `blocked` are never set with data for each other;
+   - held bytes never exceed the high-water mark, so that pause_writing is
+     called from write() and nowhere else, as in asyncio;
+   - who calls into Python re-reads the state afterwards: the call may have
+     closed the transport, changed the protocol or run the loop.
+
+   Who owns the fd: the transport, until somebody asks for the Python socket;
+   from then on (or from the start, if it was made from one) that object. All
+   input and output goes through *fd_cell, the number as its owner sees it, so
+   that a socket closed behind our back is EBADF and never another's file. */
+#ifndef FA_NET_TRANSPORT_H
+#define FA_NET_TRANSPORT_H
+
+#include "base/state.h"
+#include "loop/loop.h"
+#include "net/net.h"
+
+/* Room for the slots of asyncio's _FlowControlMixin and BaseTransport; the
+   real size is checked at init. */
+#define FA_TRANSPORT_BASE_SLOTS 5
+
+/* A socket address up to the size of IPv6; longer ones are turned into Python
+   objects at once. */
+typedef struct {
+    uint8_t len; /* 0 = not known */
+    char bytes[28];
+} fa_addr;
+
+/* What is to be sent, a piece at a time. */
+typedef struct {
+    const char *data;
+    size_t len;
+    PyObject *owner; /* strong: exact bytes that `data` lies in; NULL only
+                        while the write() that brought it is running */
+} fa_chunk;
+
+#define FA_CHUNKS_INLINE 2
+
+typedef struct {
+    fa_chunk *chunks; /* `few`, or owned by PyMem */
+    uint32_t head;    /* first piece not sent completely */
+    uint32_t tail;    /* one past the last */
+    uint32_t capacity;
+    size_t size;      /* bytes from head to tail */
+    fa_chunk few[FA_CHUNKS_INLINE];
+} fa_writebuf;
+
+typedef struct ServerObject ServerObject;
+
+typedef struct TransportObject {
+    PyObject_HEAD
+    PyObject *base_slots[FA_TRANSPORT_BASE_SLOTS]; /* asyncio's own, shadowed */
+    PyObject *dict;       /* strong or NULL: instance attributes */
+    PyObject *weakrefs;
+    fa_state *st;         /* borrowed */
+    LoopObject *loop;     /* strong; NULL once lost */
+    PyObject *protocol;   /* strong; NULL once lost */
+    PyObject *context;    /* strong: all protocol methods run in it */
+    PyObject *sock;       /* strong or NULL: not asked for yet, or closed */
+    PyObject *extra;      /* strong or NULL: dict, what was given or asked for */
+    PyObject *server;     /* strong or NULL */
+    PyObject *empty_waiter; /* strong or NULL: sendfile waits for an empty
+                               buffer and forbids write() */
+    struct TransportObject *next, **prev; /* the server's list of clients
+                               (borrowed); prev NULL = in none */
+    const int *fd_cell;   /* &fd, or inside `sock` (extra.c) */
+    int fd;               /* the number, kept after the close for repr */
+    int conn_lost;        /* > 0: connection_lost is scheduled; counts writes */
+    int family, type, proto; /* of an accepted socket, to make `sock` later */
+    fa_writebuf out;
+    size_t high, low;     /* water marks */
+    fa_addr peer, name;
+    unsigned alive : 1;      /* __init__ has run and the fd is not closed */
+    unsigned owns_fd : 1;    /* the fd is ours and not yet a Python socket's */
+    unsigned closing : 1;
+    unsigned paused : 1;     /* pause_reading() */
+    unsigned eof : 1;        /* write_eof() */
+    unsigned reading : 1;    /* FA_IN is watched */
+    unsigned blocked : 1;    /* FA_OUT is watched */
+    unsigned corked : 1;     /* in the loop's cork ring */
+    unsigned buffered : 1;   /* the protocol is a BufferedProtocol */
+    unsigned proto_paused : 1; /* pause_writing() has been called */
+    unsigned lost : 1;       /* connection_lost has been called */
+    unsigned read_class : 2; /* how much to read at once (sockread.c) */
+} TransportObject;
+
+/* The fd for the next system call; -1 if its owner has closed it. HOT */
+static inline int
+transport_fd(const TransportObject *self)
+{
+    return *self->fd_cell;
+}
+
+static inline int
+transport_is_reading(const TransportObject *self)
+{
+    return !self->closing && !self->paused;
+}
+
+/* -- sockstream.c: the type ---------------------------------------------------- */
+
+/* A transport for an accepted fd, which it owns from here on (also on
+   failure, when it is closed). NULL on error. */
+FA_INTERNAL PyObject *sockstream_accepted(LoopObject *loop, int fd, int family,
+                                          int type, int proto,
+                                          const fa_addr *peer,
+                                          PyObject *protocol, PyObject *server,
+                                          PyObject *context);
+
+/* -- life.c: from connection_made to connection_lost --------------------------- */
+
+/* Schedule connection_made, the start of reading and the waiter (NULL or None
+   = none), in this order. 0 or -1. */
+FA_INTERNAL int transport_begin(TransportObject *self, PyObject *waiter);
+
+/* Who serves the protocol from now on (asyncio's set_protocol). 0 or -1. */
+FA_INTERNAL int transport_set_protocol(TransportObject *self,
+                                       PyObject *protocol);
+
+/* Watch for input if reading is wanted / stop doing so. 0 or -1. */
+FA_INTERNAL int transport_start_reading(TransportObject *self);
+FA_INTERNAL void transport_stop_reading(TransportObject *self);
+
+/* asyncio's close(), _force_close(exc), _fatal_error(exc, message). `exc` is
+   borrowed and may be NULL (abort). 0 or -1. */
+FA_INTERNAL int transport_close(TransportObject *self);
+FA_INTERNAL int transport_force_close(TransportObject *self, PyObject *exc);
+FA_INTERNAL int transport_fatal(TransportObject *self, PyObject *exc,
+                                const char *message);
+
+/* The same with the raised exception, which is taken. SystemExit and
+   KeyboardInterrupt stay raised: -1. */
+FA_INTERNAL int transport_fatal_raised(TransportObject *self,
+                                       const char *message);
+
+/* Reports a failure of this transport to the loop's exception handler, with
+   the transport and its protocol. 0 or -1. */
+FA_INTERNAL int transport_report(TransportObject *self, const char *message,
+                                 PyObject *exc);
+
+/* Everything has left that close(), write_eof() or sendfile waited for.
+   0 or -1. */
+FA_INTERNAL int transport_output_done(TransportObject *self);
+
+/* shutdown(SHUT_WR): 0, or -1 with OSError. */
+FA_INTERNAL int transport_shutdown(TransportObject *self);
+
+/* The future of _make_empty_waiter will never come true: give it `exc` (NULL =
+   the connection is closed). 0 or -1. */
+FA_INTERNAL int transport_fail_empty_waiter(TransportObject *self,
+                                            PyObject *exc);
+
+/* asyncio's _call_connection_lost(exc); exc NULL = None. -1 with what
+   connection_lost raised. The caller holds a reference. */
+FA_INTERNAL int transport_lost(TransportObject *self, PyObject *exc);
+
+/* Close the fd by whoever owns it; the raised exception is kept. */
+FA_INTERNAL void transport_close_fd(TransportObject *self);
+
+/* logger.debug / .warning(format, self[, arg]) of asyncio's logger. 0 or -1. */
+FA_INTERNAL int transport_log_debug(TransportObject *self, const char *format);
+FA_INTERNAL int transport_log_lost_write(TransportObject *self);
+
+/* -- sockread.c: input ---------------------------------------------------------- */
+
+/* fa_run: the fd is readable. HOT */
+FA_INTERNAL int sockread_ready(LoopObject *loop, PyObject *self, PyObject *arg);
+
+/* -- writebuf.c: output --------------------------------------------------------- */
+
+FA_INTERNAL void writebuf_init(fa_writebuf *out);
+FA_INTERNAL void writebuf_clear(fa_writebuf *out);
+
+/* asyncio's write() and writelines(), after their checks. 0 or -1. HOT */
+FA_INTERNAL int transport_write(TransportObject *self, PyObject *data);
+FA_INTERNAL int transport_writelines(TransportObject *self, PyObject *list);
+
+/* Send what is held, watch FA_OUT for the rest. 0, or -1. May run Python code
+   (a failed send closes the transport). */
+FA_INTERNAL int transport_flush(TransportObject *self);
+
+/* The same as a last try before the buffer is dropped: errors are ignored. */
+FA_INTERNAL void transport_flush_quietly(TransportObject *self);
+
+/* Forget pending data and stop watching FA_OUT. */
+FA_INTERNAL void transport_drop_output(TransportObject *self);
+
+/* Flow control, after the buffer has grown / shrunk. 0 or -1. */
+FA_INTERNAL int transport_maybe_pause(TransportObject *self);
+FA_INTERNAL int transport_maybe_resume(TransportObject *self);
+
+/* set_write_buffer_limits with asyncio's defaults; NULL = not given. */
+FA_INTERNAL int transport_set_limits(TransportObject *self, PyObject *high,
+                                     PyObject *low);
+
+/* -- protocol.c: the only callers of protocol methods ---------------------------- */
+
+/* All run in the transport's context and return 0, or -1 with an exception
+   that must leave the loop; any other exception is reported as asyncio does,
+   for the methods that carry data by closing the transport. */
+FA_INTERNAL int protocol_made(TransportObject *self, PyObject *protocol);
+FA_INTERNAL int protocol_data(TransportObject *self, PyObject *data);
+FA_INTERNAL int protocol_eof(TransportObject *self);
+FA_INTERNAL int protocol_updated(TransportObject *self, Py_ssize_t nbytes);
+FA_INTERNAL int protocol_pause(TransportObject *self);
+FA_INTERNAL int protocol_resume(TransportObject *self);
+
+/* get_buffer(-1): 1 and a writable, not empty view of *owner (strong); 0 if it
+   failed and that has been dealt with; -1. If the object gives no writable
+   view, 1 with view->obj NULL. */
+FA_INTERNAL int protocol_buffer(TransportObject *self, Py_buffer *view,
+                                PyObject **owner);
+
+/* connection_lost(exc): -1 with whatever it raised. */
+FA_INTERNAL int protocol_lost(TransportObject *self, PyObject *exc);
+
+/* The context to run in, entered (new reference), or NULL. It is a copy if
+   ours is being used by an outer run of the loop. Pass it to context_leave,
+   which keeps the raised exception. */
+FA_INTERNAL PyObject *context_enter(PyObject *context);
+FA_INTERNAL void context_leave(PyObject *entered);
+
+/* What a callback of the loop has raised, reported as its Handle would:
+   "Exception in callback <callback>(<args>)". 0, or -1 for an exit. */
+FA_INTERNAL int transport_report_callback(TransportObject *self,
+                                          PyObject *callback, PyObject *arg);
+
+/* -- extra.c: get_extra_info, the Python socket ----------------------------------- */
+
+/* The Python socket, made now if need be (borrowed). NULL with an exception,
+   or without one once it is closed. */
+FA_INTERNAL PyObject *transport_sock(TransportObject *self);
+
+/* Take over a Python socket: fd, fd_cell, addresses. 0 or -1. */
+FA_INTERNAL int transport_adopt(TransportObject *self, PyObject *sock);
+
+/* Remember the fd's own address while it is still open. */
+FA_INTERNAL void transport_keep_name(TransportObject *self);
+
+/* New references; `fallback` is borrowed. NULL on error. */
+FA_INTERNAL PyObject *transport_extra_info(TransportObject *self,
+                                           PyObject *name, PyObject *fallback);
+FA_INTERNAL PyObject *transport_extra(TransportObject *self);
+
+/* The Python form of a raw address (new), NULL without an exception if it is
+   of a family that only the socket module knows. */
+FA_INTERNAL PyObject *addr_to_python(const struct sockaddr *addr,
+                                     socklen_t len);
+
+/* -- server.c, accept.c ------------------------------------------------------------ */
+
+/* A transport of a server begins / ends. 0 or -1. */
+FA_INTERNAL int server_attach(TransportObject *self);
+FA_INTERNAL int server_detach(TransportObject *self);
+
+FA_INTERNAL int sockstream_type_init(PyObject *module, fa_state *st);
+FA_INTERNAL int server_type_init(PyObject *module, fa_state *st);
+FA_INTERNAL int accept_type_init(PyObject *module, fa_state *st);
+
+#endif

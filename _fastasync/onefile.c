@@ -1,0 +1,39 @@
+/* onefile.c: the release build, one translation unit.
+
+   Every internal function becomes a static, so that the compiler sees the whole
+   house at once; the files stay separate for readers and for the debug build.
+   In layer order. */
+#define FA_INTERNAL static __attribute__((unused))
+
+#include "base/compat.h" // Python.h before any system header
+
+#include "base/args.c"
+#include "base/errors.c"
+#include "base/heap.c"
+#include "base/ring.c"
+#include "base/state.c"
+
+#include "os/clock.c"
+#include "os/poller_epoll.c"
+#include "os/sock.c"
+#include "os/wakeup.c"
+
+#include "loop/current.c"
+#include "loop/handle.c"
+#include "loop/io.c"
+#include "loop/loop.c"
+#include "loop/report.c"
+#include "loop/run.c"
+#include "loop/sched.c"
+
+#include "task/callbacks.c"
+#include "task/future.c"
+#include "task/future_iter.c"
+
+#include "api/loop_io.c"
+#include "api/loop_run.c"
+#include "api/loop_sched.c"
+#include "api/loop_task.c"
+#include "api/loop_type.c"
+
+#include "module.c"

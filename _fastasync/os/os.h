@@ -1,0 +1,96 @@
+/* os/os.h: the kernel, and nothing else. No Python.h in this room.
+
+   Every function returns >= 0 on success or -errno. None of them touches
+   errno's owner, allocates Python memory or needs the GIL; those that may
+   block say so. EINTR is retried inside unless stated otherwise. A backend is
+   a file that defines the names of its section. */
+#ifndef FA_OS_OS_H
+#define FA_OS_OS_H
+
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/common.h"
+
+/* -- poller (poller_epoll.c) --------------------------------------------- */
+
+enum {
+    FA_IN = 1,  /* readable, or error, or hang-up */
+    FA_OUT = 2, /* writable, or error, or hang-up */
+};
+
+typedef struct {
+    int fd;
+    uint32_t generation; /* as given to poller_set */
+    uint32_t events;     /* FA_IN | FA_OUT */
+} fa_event;
+
+#define FA_POLL_BATCH 256
+
+/* Returns the poller's fd (close-on-exec). */
+FA_INTERNAL int poller_open(void);
+
+/* Watch `fd` for `wanted` (0 = stop watching); `before` is what was asked for
+   last time (0 = nothing). Level triggered. Returns 0 or -errno: EPERM for a
+   file that cannot be polled, EBADF for no file. */
+FA_INTERNAL int poller_set(int poller, int fd, uint32_t generation,
+                           int before, int wanted);
+
+/* Wait up to timeout_ns (0 = do not block, < 0 = for ever) and fill `out`.
+   Rounds up, never early. BLOCKS if timeout_ns != 0: release the GIL. Returns
+   the number of events; -EINTR is returned, not retried, so that the caller
+   can run Python's signal handlers. */
+FA_INTERNAL int poller_wait(int poller, int64_t timeout_ns, fa_event *out,
+                            int max);
+
+/* -- wakeup (wakeup.c) ---------------------------------------------------- */
+
+/* Returns an fd that becomes readable by wakeup_signal from any thread. */
+FA_INTERNAL int wakeup_open(void);
+FA_INTERNAL int wakeup_signal(int fd);
+FA_INTERNAL int wakeup_drain(int fd);
+
+/* -- clock (clock.c) ------------------------------------------------------ */
+
+/* CLOCK_MONOTONIC in nanoseconds: the clock of time.monotonic(). */
+FA_INTERNAL int64_t clock_now(void);
+
+/* A very cheap monotonic counter of unspecified unit (a cycle counter where
+   there is one), for "has some time passed"; see clock_ticks_per_us. */
+FA_INTERNAL uint64_t clock_ticks_per_us(void);
+
+static inline uint64_t
+clock_ticks(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    return (uint64_t)clock_now();
+#endif
+}
+
+/* -- socket (sock.c) ------------------------------------------------------ */
+
+FA_INTERNAL int os_close(int fd);
+FA_INTERNAL int os_set_nonblocking(int fd);
+
+/* accept4 with SOCK_NONBLOCK | SOCK_CLOEXEC; the peer's address lands in
+   `addr` / `*addrlen`. -EAGAIN when nobody waits. */
+FA_INTERNAL int sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen);
+
+/* One recv/send/sendmsg: the number of bytes (0 = end of file for recv), or
+   -EAGAIN, or another -errno. Never raises SIGPIPE. */
+FA_INTERNAL ssize_t sock_recv(int fd, void *buf, size_t len);
+FA_INTERNAL ssize_t sock_send(int fd, const void *buf, size_t len);
+FA_INTERNAL ssize_t sock_sendv(int fd, const struct iovec *iov, int count);
+
+FA_INTERNAL int sock_shutdown(int fd, int how);
+FA_INTERNAL int sock_set_nodelay(int fd);
+FA_INTERNAL int sock_set_keepalive(int fd);
+
+#endif

@@ -1,0 +1,87 @@
+/* os/sock.c: single socket calls, EINTR hidden, SIGPIPE never. */
+#include "os/os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <unistd.h>
+
+#define RETRY(rc, call) \
+    do { \
+        (rc) = (call); \
+    } while ((rc) < 0 && errno == EINTR)
+
+int
+os_close(int fd)
+{
+    // no retry: on Linux the descriptor is gone whatever close returns
+    return close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int
+os_set_nonblocking(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    return 0;
+}
+
+int
+sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen)
+{
+    int rc;
+    RETRY(rc, accept4(fd, addr, addrlen, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    return rc < 0 ? -errno : rc;
+}
+
+ssize_t
+sock_recv(int fd, void *buf, size_t len)
+{
+    ssize_t n;
+    RETRY(n, recv(fd, buf, len, 0));
+    return n < 0 ? -errno : n;
+}
+
+ssize_t
+sock_send(int fd, const void *buf, size_t len)
+{
+    ssize_t n;
+    RETRY(n, send(fd, buf, len, MSG_NOSIGNAL));
+    return n < 0 ? -errno : n;
+}
+
+ssize_t
+sock_sendv(int fd, const struct iovec *iov, int count)
+{
+    struct msghdr msg = {0};
+    msg.msg_iov = (struct iovec *)iov; // sendmsg only reads it
+    msg.msg_iovlen = (size_t)count;
+    ssize_t n;
+    RETRY(n, sendmsg(fd, &msg, MSG_NOSIGNAL));
+    return n < 0 ? -errno : n;
+}
+
+int
+sock_shutdown(int fd, int how)
+{
+    return shutdown(fd, how) < 0 ? -errno : 0;
+}
+
+int
+sock_set_nodelay(int fd)
+{
+    int one = 1;
+    int rc = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    return rc < 0 ? -errno : 0;
+}
+
+int
+sock_set_keepalive(int fd)
+{
+    int one = 1;
+    int rc = setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+    return rc < 0 ? -errno : 0;
+}

@@ -1,0 +1,776 @@
+/* task/future.c: the type Future.
+
+   Everything that Python sees of a future: construction, methods, the
+   attributes that asyncio's own Python code and its tests read, finalizer and
+   repr. What happens to a future is callbacks.c and outcome.c; here arguments
+   are parsed, one C function is called, and its answer handed back.
+
+   `__class__` of an exact Future says asyncio.Future, so that
+   isinstance(fut, asyncio.Future) holds although the type is not derived from
+   it (the layout of that one is private). An instance of a Python subclass says
+   what it is: a lie there would break every `self.__class__.attribute`, while
+   its author can inherit from whatever isinstance is to accept.
+
+   A future whose __init__ never ran (or failed) has loop NULL: every method
+   copes. HOT: future_new and the destructor. */
+#include "task/private.h"
+#include "base/args.h"
+#include "base/errors.h"
+
+#include <string.h>
+
+/* -- life ------------------------------------------------------------------- */
+
+int
+future_traverse(FutureObject *fut, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(fut));
+    Py_VISIT(fut->dict);
+    Py_VISIT(fut->loop);
+    Py_VISIT(fut->outcome);
+    Py_VISIT(fut->exception_tb);
+    Py_VISIT(fut->source_tb);
+    Py_VISIT(fut->cancel_msg);
+    Py_VISIT(fut->awaited_by);
+    return callbacks_traverse(fut, visit, arg);
+}
+
+/* Back to what it was before __init__, the instance dict excepted. What it held
+   is let go at the very end: that may run Python code, which finds a future
+   that is not initialised. */
+static void
+future_reset(FutureObject *fut)
+{
+    PyObject *held[] = {
+        fut->loop,      fut->outcome,    fut->exception_tb,
+        fut->source_tb, fut->cancel_msg, fut->awaited_by,
+    };
+    fut->loop = NULL;
+    fut->outcome = NULL;
+    fut->exception_tb = NULL;
+    fut->source_tb = NULL;
+    fut->cancel_msg = NULL;
+    fut->awaited_by = NULL;
+    fut->state = FA_PENDING;
+    fut->failed = 0;
+    fut->ours = 0;
+    fut->log_tb = 0;
+    fut->blocking = 0;
+    fut->awaited_by_set = 0;
+    callbacks_clear(fut);
+    for (size_t i = 0; i < FA_ARRAY_LEN(held); i++) {
+        Py_XDECREF(held[i]);
+    }
+}
+
+void
+future_clear(FutureObject *fut)
+{
+    future_reset(fut);
+    Py_CLEAR(fut->dict);
+}
+
+static int
+Future_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    return future_traverse((FutureObject *)self, visit, arg);
+}
+
+static int
+Future_clear(PyObject *self)
+{
+    future_clear((FutureObject *)self);
+    return 0;
+}
+
+void
+future_complain(FutureObject *fut, PyObject *message, PyObject *key,
+                PyObject *exc)
+{
+    fa_state *st = fut->st;
+    PyObject *raised = fa_err_take();
+    PyObject *context = message == NULL ? NULL : PyDict_New();
+    PyObject *handler = NULL;
+    if (context == NULL ||
+        PyDict_SetItem(context, st->str_message, message) < 0 ||
+        (exc != NULL &&
+         PyDict_SetItem(context, st->str_exception, exc) < 0) ||
+        PyDict_SetItem(context, key, (PyObject *)fut) < 0 ||
+        (fut->source_tb != NULL &&
+         PyDict_SetItem(context, st->str_source_traceback,
+                        fut->source_tb) < 0))
+    {
+        fa_err_unraisable((PyObject *)fut);
+        goto done;
+    }
+    handler = PyObject_GetAttr(fut->loop, st->str_call_exception_handler);
+    PyObject *answer = handler == NULL ? NULL
+                                       : PyObject_CallOneArg(handler, context);
+    if (answer == NULL) {
+        fa_err_unraisable(handler == NULL ? (PyObject *)fut : handler);
+    }
+    Py_XDECREF(answer);
+done:
+    Py_XDECREF(handler);
+    Py_XDECREF(context);
+    Py_XDECREF(message);
+    fa_err_restore(raised);
+}
+
+void
+future_finalize(FutureObject *fut)
+{
+    if (!fut->log_tb) {
+        return;
+    }
+    fut->log_tb = 0;
+    PyObject *raised = fa_err_take();
+    PyObject *name = PyObject_GetAttr((PyObject *)Py_TYPE(fut),
+                                      fut->st->str___name__);
+    PyObject *message = NULL;
+    if (name != NULL) {
+        message = PyUnicode_FromFormat("%S exception was never retrieved",
+                                       name);
+        Py_DECREF(name);
+    }
+    PyObject *exc = Py_NewRef(fut->outcome);
+    future_complain(fut, message, fut->st->str_future, exc);
+    Py_DECREF(exc);
+    fa_err_restore(raised);
+}
+
+static void
+Future_finalize(PyObject *self)
+{
+    future_finalize((FutureObject *)self);
+}
+
+static void
+Future_dealloc(PyObject *self)
+{
+    FutureObject *fut = (FutureObject *)self;
+    PyTypeObject *tp = Py_TYPE(self);
+    if (FA_UNLIKELY(fut->log_tb || tp != fut->st->FutureType)) {
+        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+            return; // somebody has kept it
+        }
+    }
+    PyObject_GC_UnTrack(self);
+    if (fut->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    future_clear(fut);
+    tp->tp_free(self);
+    Py_DECREF(tp);
+}
+
+static PyObject *
+Future_new(PyTypeObject *tp, PyObject *Py_UNUSED(args),
+           PyObject *Py_UNUSED(kwargs))
+{
+    fa_state *st = fa_state_of_type(tp);
+    if (st == NULL) {
+        return NULL;
+    }
+    PyObject *self = tp->tp_alloc(tp, 0);
+    if (self != NULL) {
+        ((FutureObject *)self)->st = st;
+    }
+    return self;
+}
+
+/* -- engine ------------------------------------------------------------------ */
+
+int
+future_ensure_alive(FutureObject *fut)
+{
+    if (FA_LIKELY(fut->loop != NULL)) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_RuntimeError, "Future object is not initialized.");
+    return -1;
+}
+
+/* The running loop, else what the policy says (new). */
+static PyObject *
+future_default_loop(fa_state *st)
+{
+    PyObject *loop;
+    if (fa_running_loop(st, &loop) < 0) {
+        return NULL;
+    }
+    return loop != NULL ? loop : PyObject_CallNoArgs(st->c_get_event_loop);
+}
+
+/* Debug mode: remember where the future was made. */
+static FA_COLD int
+future_init_debug(FutureObject *fut)
+{
+    PyObject *loop = Py_NewRef(fut->loop);
+    int debug = fa_loop_debug(fut->st, loop);
+    Py_DECREF(loop);
+    if (debug <= 0) {
+        return debug;
+    }
+    PyObject *stack = loop_extract_stack(fut->st);
+    if (stack == NULL) {
+        return -1;
+    }
+    Py_XSETREF(fut->source_tb, stack);
+    return 0;
+}
+
+int
+future_init(FutureObject *fut, PyObject *loop)
+{
+#if FA_HAS_INIT_ONCE
+    if (fut->loop != NULL) {
+        PyErr_Format(PyExc_RuntimeError, "%T object is already initialized",
+                     fut);
+        return -1;
+    }
+#else
+    if (fut->loop != NULL) {
+        future_reset(fut);
+    }
+#endif
+    fut->is_task = 0;
+    if (loop == NULL || loop == Py_None) {
+        loop = future_default_loop(fut->st);
+        if (loop == NULL) {
+            return -1;
+        }
+    }
+    else {
+        Py_INCREF(loop);
+    }
+    fut->ours = loop_check(fut->st, loop) != 0;
+    Py_XSETREF(fut->loop, loop);
+    return future_engine(fut) != NULL ? 0 : future_init_debug(fut);
+}
+
+FA_HOT PyObject *
+future_new(fa_state *st, PyObject *loop)
+{
+    PyTypeObject *tp = st->FutureType;
+    FutureObject *fut = (FutureObject *)tp->tp_alloc(tp, 0);
+    if (fut == NULL) {
+        return NULL;
+    }
+    fut->st = st;
+    if (future_init(fut, loop) < 0) {
+        Py_DECREF(fut);
+        return NULL;
+    }
+    return (PyObject *)fut;
+}
+
+/* -- construction and repr ------------------------------------------------------ */
+
+static const fa_args future_init_args = {
+    .fname = "Future",
+    .total = 1,
+    .names = {"loop"},
+};
+
+static int
+Future_init(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    PyObject *loop;
+    if (fa_args_parse_tuple(&future_init_args, args, kwargs, &loop) < 0) {
+        return -1;
+    }
+    return future_init((FutureObject *)self, loop);
+}
+
+static PyObject *
+Future_repr(PyObject *self)
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (future_ensure_alive(fut) < 0) {
+        return NULL;
+    }
+    return PyObject_CallMethodOneArg(fut->st->mod_base_futures,
+                                     fut->st->str__future_repr, self);
+}
+
+/* -- methods ------------------------------------------------------------------- */
+
+PyDoc_STRVAR(result_doc,
+"result($self, /)\n--\n\n"
+"The result of the future, or raise its exception.\n\n"
+"CancelledError if it was cancelled, InvalidStateError if it is not done.");
+
+static PyObject *
+Future_result(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureObject *fut = (FutureObject *)self;
+    PyObject *result;
+    if (fut->loop == NULL) {
+        PyErr_SetString(fut->st->InvalidStateError,
+                        "Future object is not initialized.");
+        return NULL;
+    }
+    switch (future_get_result(fut, &result)) {
+    case 0:
+        return result;
+    case 1:
+        PyErr_SetObject((PyObject *)Py_TYPE(result), result);
+        Py_DECREF(result);
+        return NULL;
+    default:
+        return NULL;
+    }
+}
+
+PyDoc_STRVAR(exception_doc,
+"exception($self, /)\n--\n\n"
+"The exception that was set, None if there was none.\n\n"
+"CancelledError if the future was cancelled, InvalidStateError if it is not\n"
+"done.");
+
+static PyObject *
+Future_exception(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (fut->loop == NULL) {
+        PyErr_SetString(fut->st->InvalidStateError,
+                        "Future object is not initialized.");
+        return NULL;
+    }
+    if (fut->state == FA_PENDING) {
+        PyErr_SetString(fut->st->InvalidStateError, "Exception is not set.");
+        return NULL;
+    }
+    if (fut->state == FA_CANCELLED) {
+        PyObject *nothing;
+        future_get_result(fut, &nothing); // raises
+        return NULL;
+    }
+    if (fut->failed) {
+        fut->log_tb = 0;
+        return Py_NewRef(fut->outcome);
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(set_result_doc,
+"set_result($self, result, /)\n--\n\n"
+"End the future with a result; InvalidStateError if it has ended already.");
+
+static PyObject *
+Future_set_result(PyObject *self, PyObject *result)
+{
+    if (future_set_result((FutureObject *)self, result) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(set_exception_doc,
+"set_exception($self, exception, /)\n--\n\n"
+"End the future with an exception; InvalidStateError if it has ended already.");
+
+static PyObject *
+Future_set_exception(PyObject *self, PyObject *exception)
+{
+    if (future_set_exception((FutureObject *)self, exception) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(add_done_callback_doc,
+"add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\n"
+"Have the loop call fn(future) when the future is done, or soon if it is.");
+
+static const fa_args add_done_callback_args = {
+    .fname = "add_done_callback",
+    .required = 1,
+    .positional = 1,
+    .total = 2,
+    .names = {"", "context"},
+};
+
+static PyObject *
+Future_add_done_callback(PyObject *self, PyObject *const *args,
+                         Py_ssize_t nargs, PyObject *kwnames)
+{
+    FutureObject *fut = (FutureObject *)self;
+    PyObject *out[2] = {NULL, NULL};
+    if (FA_LIKELY(nargs == 1 && kwnames == NULL)) {
+        out[0] = args[0];
+    }
+    else if (fa_args_parse(&add_done_callback_args, args, nargs, kwnames,
+                           out) < 0)
+    {
+        return NULL;
+    }
+    if (fut->loop == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "uninitialized Future object");
+        return NULL;
+    }
+    PyObject *context = out[1] != NULL ? Py_NewRef(out[1])
+                                       : PyContext_CopyCurrent();
+    if (context == NULL) {
+        return NULL;
+    }
+    int rc = future_add_callback(fut, out[0], context);
+    Py_DECREF(context);
+    if (rc < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(remove_done_callback_doc,
+"remove_done_callback($self, fn, /)\n--\n\n"
+"Forget every callback equal to fn; returns how many there were.");
+
+static PyObject *
+Future_remove_done_callback(PyObject *self, PyObject *fn)
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (future_ensure_alive(fut) < 0) {
+        return NULL;
+    }
+    Py_ssize_t removed = callbacks_remove(fut, fn);
+    return removed < 0 ? NULL : PyLong_FromSsize_t(removed);
+}
+
+PyDoc_STRVAR(cancel_doc,
+"cancel($self, /, msg=None)\n--\n\n"
+"Cancel the future and schedule its callbacks; False if it was done.");
+
+static const fa_args cancel_args = {
+    .fname = "cancel",
+    .positional = 1,
+    .total = 1,
+    .names = {"msg"},
+};
+
+static PyObject *
+Future_cancel(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+              PyObject *kwnames)
+{
+    PyObject *msg = NULL;
+    if ((nargs != 0 || kwnames != NULL) &&
+        fa_args_parse(&cancel_args, args, nargs, kwnames, &msg) < 0)
+    {
+        return NULL;
+    }
+    int rc = future_cancel((FutureObject *)self, msg);
+    return rc < 0 ? NULL : PyBool_FromLong(rc);
+}
+
+PyDoc_STRVAR(cancelled_doc,
+"cancelled($self, /)\n--\n\n"
+"True if the future was cancelled.");
+
+static PyObject *
+Future_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureObject *fut = (FutureObject *)self;
+    return PyBool_FromLong(fut->loop != NULL && fut->state == FA_CANCELLED);
+}
+
+PyDoc_STRVAR(done_doc,
+"done($self, /)\n--\n\n"
+"True if the future has a result or an exception or was cancelled.");
+
+static PyObject *
+Future_done(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureObject *fut = (FutureObject *)self;
+    return PyBool_FromLong(fut->loop != NULL && fut->state != FA_PENDING);
+}
+
+PyDoc_STRVAR(get_loop_doc,
+"get_loop($self, /)\n--\n\n"
+"The event loop that the future belongs to.");
+
+static PyObject *
+Future_get_loop(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureObject *fut = (FutureObject *)self;
+    return future_ensure_alive(fut) < 0 ? NULL : Py_NewRef(fut->loop);
+}
+
+PyDoc_STRVAR(make_cancelled_error_doc,
+"_make_cancelled_error($self, /)\n--\n\n"
+"The CancelledError to raise for a cancelled future. To be called once: the\n"
+"exception that was kept is handed out.");
+
+static PyObject *
+Future_make_cancelled_error(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return future_cancelled_error((FutureObject *)self);
+}
+
+PyDoc_STRVAR(class_getitem_doc,
+"Futures are generic over the type of their result.");
+
+static PyObject *
+Future_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureObject *fut = (FutureObject *)self;
+    size_t size = (size_t)Py_TYPE(self)->tp_basicsize;
+    if (fut->more != NULL) {
+        size += sizeof(fa_callbacks) +
+                fut->more->capacity * sizeof(fa_callback);
+    }
+    return PyLong_FromSize_t(size);
+}
+
+/* -- attributes ------------------------------------------------------------------ */
+
+static PyObject *
+or_none(PyObject *value)
+{
+    return Py_NewRef(value == NULL ? Py_None : value);
+}
+
+static PyObject *
+Future_get_state(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    fa_state *st = fut->st;
+    PyObject *names[] = {st->str_PENDING, st->str_CANCELLED, st->str_FINISHED};
+    return future_ensure_alive(fut) < 0 ? NULL : Py_NewRef(names[fut->state]);
+}
+
+static PyObject *
+Future_get_blocking(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    return PyBool_FromLong(fut->loop != NULL && fut->blocking);
+}
+
+static int
+cannot_delete(PyObject *value)
+{
+    if (value != NULL) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    return 1;
+}
+
+static int
+Future_set_blocking(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (future_ensure_alive(fut) < 0 || cannot_delete(value)) {
+        return -1;
+    }
+    int truth = PyObject_IsTrue(value);
+    if (truth < 0) {
+        return -1;
+    }
+    fut->blocking = truth != 0;
+    return 0;
+}
+
+static PyObject *
+Future_get__loop(PyObject *self, void *Py_UNUSED(closure))
+{
+    return or_none(((FutureObject *)self)->loop);
+}
+
+static PyObject *
+Future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    return future_ensure_alive(fut) < 0 ? NULL : callbacks_list(fut);
+}
+
+static PyObject *
+Future_get_result(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (future_ensure_alive(fut) < 0) {
+        return NULL;
+    }
+    int has = fut->state == FA_FINISHED && !fut->failed;
+    return or_none(has ? fut->outcome : NULL);
+}
+
+static PyObject *
+Future_get_exception(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (future_ensure_alive(fut) < 0) {
+        return NULL;
+    }
+    return or_none(fut->failed ? fut->outcome : NULL);
+}
+
+static PyObject *
+Future_get_log_traceback(PyObject *self, void *Py_UNUSED(closure))
+{
+    FutureObject *fut = (FutureObject *)self;
+    return future_ensure_alive(fut) < 0 ? NULL : PyBool_FromLong(fut->log_tb);
+}
+
+static int
+Future_set_log_traceback(PyObject *self, PyObject *value,
+                         void *Py_UNUSED(closure))
+{
+    if (cannot_delete(value)) {
+        return -1;
+    }
+    int truth = PyObject_IsTrue(value);
+    if (truth < 0) {
+        return -1;
+    }
+    if (truth) {
+        PyErr_SetString(PyExc_ValueError,
+                        "_log_traceback can only be set to False");
+        return -1;
+    }
+    ((FutureObject *)self)->log_tb = 0;
+    return 0;
+}
+
+static PyObject *
+Future_get_source_traceback(PyObject *self, void *Py_UNUSED(closure))
+{
+    return or_none(((FutureObject *)self)->source_tb);
+}
+
+static PyObject *
+Future_get_cancel_message(PyObject *self, void *Py_UNUSED(closure))
+{
+    return or_none(((FutureObject *)self)->cancel_msg);
+}
+
+static int
+Future_set_cancel_message(PyObject *self, PyObject *value,
+                          void *Py_UNUSED(closure))
+{
+    if (cannot_delete(value)) {
+        return -1;
+    }
+    Py_XSETREF(((FutureObject *)self)->cancel_msg, Py_NewRef(value));
+    return 0;
+}
+
+#if FA_HAS_AWAITED_BY
+static PyObject *
+Future_get_awaited_by(PyObject *self, void *Py_UNUSED(closure))
+{
+    return awaited_by_get((FutureObject *)self);
+}
+#endif
+
+/* See the essay on top. */
+static PyObject *
+Future_get_class(PyObject *self, void *Py_UNUSED(closure))
+{
+    fa_state *st = ((FutureObject *)self)->st;
+    if (Py_IS_TYPE(self, st->FutureType)) {
+        return Py_NewRef(st->asyncio_Future);
+    }
+    if (Py_IS_TYPE(self, st->TaskType)) {
+        return Py_NewRef(st->asyncio_Task);
+    }
+    return Py_NewRef((PyObject *)Py_TYPE(self));
+}
+
+/* What object.__class__ does when set. */
+static int
+Future_set_class(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    PyGetSetDef *def = PyBaseObject_Type.tp_getset;
+    while (strcmp(def->name, "__class__") != 0) {
+        def++;
+    }
+    return def->set(self, value, def->closure);
+}
+
+/* -- tables ----------------------------------------------------------------------- */
+
+static PyMethodDef Future_methods[] = {
+    {"result", Future_result, METH_NOARGS, result_doc},
+    {"exception", Future_exception, METH_NOARGS, exception_doc},
+    {"set_result", Future_set_result, METH_O, set_result_doc},
+    {"set_exception", Future_set_exception, METH_O, set_exception_doc},
+    {"add_done_callback", (PyCFunction)(void (*)(void))Future_add_done_callback,
+     METH_FASTCALL | METH_KEYWORDS, add_done_callback_doc},
+    {"remove_done_callback", Future_remove_done_callback, METH_O,
+     remove_done_callback_doc},
+    {"cancel", (PyCFunction)(void (*)(void))Future_cancel,
+     METH_FASTCALL | METH_KEYWORDS, cancel_doc},
+    {"cancelled", Future_cancelled, METH_NOARGS, cancelled_doc},
+    {"done", Future_done, METH_NOARGS, done_doc},
+    {"get_loop", Future_get_loop, METH_NOARGS, get_loop_doc},
+    {"_make_cancelled_error", Future_make_cancelled_error, METH_NOARGS,
+     make_cancelled_error_doc},
+    {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
+     class_getitem_doc},
+    {"__sizeof__", Future_sizeof, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef Future_getset[] = {
+    {"_state", Future_get_state, NULL, NULL, NULL},
+    {"_asyncio_future_blocking", Future_get_blocking, Future_set_blocking,
+     NULL, NULL},
+    {"_loop", Future_get__loop, NULL, NULL, NULL},
+    {"_callbacks", Future_get_callbacks, NULL, NULL, NULL},
+    {"_result", Future_get_result, NULL, NULL, NULL},
+    {"_exception", Future_get_exception, NULL, NULL, NULL},
+    {"_log_traceback", Future_get_log_traceback, Future_set_log_traceback,
+     NULL, NULL},
+    {"_source_traceback", Future_get_source_traceback, NULL, NULL, NULL},
+    {"_cancel_message", Future_get_cancel_message, Future_set_cancel_message,
+     NULL, NULL},
+#if FA_HAS_AWAITED_BY
+    {"_asyncio_awaited_by", Future_get_awaited_by, NULL, NULL, NULL},
+#endif
+    {"__class__", Future_get_class, Future_set_class, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef Future_members[] = {
+    {"__dictoffset__", T_PYSSIZET, offsetof(FutureObject, dict), READONLY,
+     NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(FutureObject, weakrefs),
+     READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(future_doc,
+"Future(*, loop=None)\n--\n\n"
+"The promise of a result on an event loop: asyncio.Future.");
+
+static PyType_Slot Future_slots[] = {
+    {Py_tp_doc, (void *)future_doc},
+    {Py_tp_new, Future_new},
+    {Py_tp_init, Future_init},
+    {Py_tp_traverse, Future_traverse},
+    {Py_tp_clear, Future_clear},
+    {Py_tp_finalize, Future_finalize},
+    {Py_tp_dealloc, Future_dealloc},
+    {Py_tp_repr, Future_repr},
+    {Py_tp_iter, future_iter_new},
+    {Py_am_await, future_iter_new},
+    {Py_tp_methods, Future_methods},
+    {Py_tp_getset, Future_getset},
+    {Py_tp_members, Future_members},
+    {0, NULL},
+};
+
+static PyType_Spec Future_spec = {
+    .name = "_fastasync.Future",
+    .basicsize = sizeof(FutureObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_BASETYPE |
+             Py_TPFLAGS_IMMUTABLETYPE,
+    .slots = Future_slots,
+};
+
+int
+future_type_init(PyObject *module, fa_state *st)
+{
+    return fa_type_new(module, &Future_spec, NULL, &st->FutureType);
+}

@@ -1,0 +1,250 @@
+/* task/future_iter.c: what `await future` sends and receives.
+
+   The iterator of a future yields the future once, if it is pending, and then
+   returns its result. Two tricks keep the return cheap (benchmark:
+   future_await): None needs no exception at all (NULL without one means
+   StopIteration), and on versions whose SEND opcode does not use am_send the
+   StopIteration that carries any other value comes from a freelist: a C subclass
+   of it that goes back there when the interpreter drops it (stopiter.c).
+
+   The iterator owns its future until throw() or close(). Freed iterators wait in
+   a short list of the module state. HOT: everything but throw and close. */
+#include "task/private.h"
+
+typedef struct {
+    PyObject_HEAD
+    FutureObject *future; /* strong; NULL after throw or close */
+} FutureIterObject;
+
+/* -- life ------------------------------------------------------------------- */
+
+FA_HOT PyObject *
+future_iter_new(PyObject *self)
+{
+    FutureObject *fut = (FutureObject *)self;
+    if (future_ensure_alive(fut) < 0) {
+        return NULL;
+    }
+    PyTypeObject *tp = fut->st->FutureIterType;
+    FutureIterObject *it = PyObject_GC_New(FutureIterObject, tp);
+    if (it == NULL) {
+        return NULL;
+    }
+    it->future = (FutureObject *)Py_NewRef(self);
+    PyObject_GC_Track(it);
+    return (PyObject *)it;
+}
+
+static int
+FutureIter_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((FutureIterObject *)self)->future);
+    return 0;
+}
+
+static int
+FutureIter_clear(PyObject *self)
+{
+    Py_CLEAR(((FutureIterObject *)self)->future);
+    return 0;
+}
+
+static FA_HOT void
+FutureIter_dealloc(PyObject *self)
+{
+    PyTypeObject *tp = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    FutureIter_clear(self);
+    PyObject_GC_Del(self);
+    Py_DECREF(tp);
+}
+
+/* -- engine ------------------------------------------------------------------- */
+
+static FA_COLD PySendResult
+future_iter_failed(FutureObject *fut)
+{
+    PyObject *exc;
+    if (fut->state == FA_PENDING) {
+        PyErr_SetString(PyExc_RuntimeError, "await wasn't used with future");
+    }
+    else if (future_get_result(fut, &exc) == 1) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+        Py_DECREF(exc);
+    }
+    return PYGEN_ERROR;
+}
+
+static FA_HOT PySendResult
+FutureIter_am_send(PyObject *self, PyObject *Py_UNUSED(value),
+                   PyObject **result)
+{
+    FutureObject *fut = ((FutureIterObject *)self)->future;
+    *result = NULL;
+    if (FA_UNLIKELY(fut == NULL)) {
+        *result = Py_NewRef(Py_None); // closed: an exhausted iterator
+        return PYGEN_RETURN;
+    }
+    if (fut->state == FA_PENDING && !fut->blocking) {
+        fut->blocking = 1;
+        *result = Py_NewRef((PyObject *)fut);
+        return PYGEN_NEXT;
+    }
+    if (fut->state == FA_FINISHED && !fut->failed) {
+        *result = Py_NewRef(fut->outcome);
+        return PYGEN_RETURN;
+    }
+    return future_iter_failed(fut);
+}
+
+/* Raise StopIteration(value). */
+static void
+future_iter_stop(PyObject *value)
+{
+    // through the constructor: PyErr_SetObject would unpack a tuple, and take
+    // an exception for the instance to raise
+    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
+    if (stop != NULL) {
+        PyErr_SetObject(PyExc_StopIteration, stop);
+        Py_DECREF(stop);
+    }
+}
+
+static FA_HOT PyObject *
+FutureIter_iternext(PyObject *self)
+{
+    PyObject *result;
+    PySendResult status = FutureIter_am_send(self, Py_None, &result);
+    if (status == PYGEN_RETURN) {
+        if (result != Py_None) {
+            future_iter_stop(result);
+        }
+        Py_DECREF(result);
+        return NULL;
+    }
+    return result;
+}
+
+/* -- methods -------------------------------------------------------------------- */
+
+/* What is sent does not matter: it returns the future's result. */
+static PyObject *
+FutureIter_send(PyObject *self, PyObject *Py_UNUSED(value))
+{
+    PyObject *result = FutureIter_iternext(self);
+    if (result == NULL && !PyErr_Occurred()) {
+        PyErr_SetNone(PyExc_StopIteration);
+    }
+    return result;
+}
+
+/* Turn throw()'s arguments into one exception instance (new), or NULL. */
+static PyObject *
+future_iter_thrown(PyObject *type, PyObject *value, PyObject *tb)
+{
+    PyObject *exc;
+    if (PyExceptionClass_Check(type)) {
+        Py_INCREF(type);
+        Py_XINCREF(value);
+        Py_XINCREF(tb);
+        PyErr_Restore(type, value, tb);
+        exc = fa_err_take(); // normalised
+    }
+    else if (!PyExceptionInstance_Check(type)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "exceptions must be classes deriving BaseException or "
+                        "instances of such a class");
+        return NULL;
+    }
+    else if (value != NULL) {
+        PyErr_SetString(PyExc_TypeError,
+                        "instance exception may not have a separate value");
+        return NULL;
+    }
+    else {
+        exc = Py_NewRef(type);
+        if (tb != NULL && PyException_SetTraceback(exc, tb) < 0) {
+            Py_DECREF(exc);
+            return NULL;
+        }
+    }
+    return exc;
+}
+
+static PyObject *
+FutureIter_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1 || nargs > 3) {
+        PyErr_Format(PyExc_TypeError,
+                     "throw expected at %s %d argument%s, got %zd",
+                     nargs < 1 ? "least" : "most", nargs < 1 ? 1 : 3,
+                     nargs < 1 ? "" : "s", nargs);
+        return NULL;
+    }
+#if FA_WARNS_THROW_TRIPLE
+    if (nargs > 1 &&
+        PyErr_WarnEx(PyExc_DeprecationWarning,
+                     "the (type, exc, tb) signature of throw() is deprecated, "
+                     "use the single-arg signature instead.", 1) < 0)
+    {
+        return NULL;
+    }
+#endif
+    PyObject *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
+    PyObject *tb = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
+    if (tb != NULL && !PyTraceBack_Check(tb)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "throw() third argument must be a traceback");
+        return NULL;
+    }
+    PyObject *exc = future_iter_thrown(args[0], value, tb);
+    if (exc == NULL) {
+        return NULL;
+    }
+    FutureIter_clear(self);
+    fa_err_restore(exc);
+    return NULL;
+}
+
+static PyObject *
+FutureIter_close(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    FutureIter_clear(self);
+    Py_RETURN_NONE;
+}
+
+/* -- tables ------------------------------------------------------------------------ */
+
+static PyMethodDef FutureIter_methods[] = {
+    {"send", FutureIter_send, METH_O, NULL},
+    {"throw", (PyCFunction)(void (*)(void))FutureIter_throw, METH_FASTCALL,
+     NULL},
+    {"close", FutureIter_close, METH_NOARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot FutureIter_slots[] = {
+    {Py_tp_dealloc, FutureIter_dealloc},
+    {Py_tp_traverse, FutureIter_traverse},
+    {Py_tp_clear, FutureIter_clear},
+    {Py_tp_iter, PyObject_SelfIter},
+    {Py_tp_iternext, FutureIter_iternext},
+    {Py_am_send, FutureIter_am_send},
+    {Py_tp_methods, FutureIter_methods},
+    {0, NULL},
+};
+
+static PyType_Spec FutureIter_spec = {
+    .name = "_fastasync.FutureIter",
+    .basicsize = sizeof(FutureIterObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = FutureIter_slots,
+};
+
+int
+future_iter_type_init(PyObject *module, fa_state *st)
+{
+    return fa_type_new(module, &FutureIter_spec, NULL, &st->FutureIterType);
+}

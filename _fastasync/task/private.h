@@ -1,0 +1,154 @@
+/* task/private.h: what the files of this room tell each other, in the order in
+   which they build on one another. Nobody else includes this. */
+#ifndef FA_TASK_PRIVATE_H
+#define FA_TASK_PRIVATE_H
+
+#include "task/task.h"
+
+/* -- callbacks (callbacks.c) ------------------------------------------------ */
+
+/* HOT. The future is done: hand its callbacks to the loop, in order, and take
+   a task out of the registry. 0 or -1; they are gone either way. */
+FA_INTERNAL int callbacks_schedule(FutureObject *fut);
+
+/* Remove every callback that compares equal to fn. Returns how many, or -1.
+   Runs Python code (__eq__). */
+FA_INTERNAL Py_ssize_t callbacks_remove(FutureObject *fut, PyObject *fn);
+
+/* A list of (fn, context) tuples, or None if there are none (new). */
+FA_INTERNAL PyObject *callbacks_list(FutureObject *fut);
+
+FA_INTERNAL int callbacks_traverse(FutureObject *fut, visitproc visit,
+                                   void *arg);
+
+/* Drop them all without calling anyone; may run Python code. */
+FA_INTERNAL void callbacks_clear(FutureObject *fut);
+
+/* -- outcome (outcome.c) ------------------------------------------------------ */
+
+/* HOT. future_set_result that takes over `result`, also on failure. */
+FA_INTERNAL int future_finish(FutureObject *fut, PyObject *result);
+
+/* future_cancel that keeps `exc` (taken over) to be raised by result(). */
+FA_INTERNAL int future_cancel_with(FutureObject *fut, PyObject *msg,
+                                   PyObject *exc);
+
+/* A new CancelledError, or the one that was kept. NULL on error. */
+FA_INTERNAL PyObject *future_cancelled_error(FutureObject *fut);
+
+/* -- the type Future (future.c) ------------------------------------------------ */
+
+/* 0, or -1 with "Future object is not initialized." */
+FA_INTERNAL int future_ensure_alive(FutureObject *fut);
+
+/* What Future.__init__ does. `loop` NULL or None: the current one. */
+FA_INTERNAL int future_init(FutureObject *fut, PyObject *loop);
+
+FA_INTERNAL int future_traverse(FutureObject *fut, visitproc visit, void *arg);
+FA_INTERNAL void future_clear(FutureObject *fut);
+FA_INTERNAL void future_finalize(FutureObject *fut);
+
+/* loop.call_exception_handler({'message':, ['exception':,] key: self,
+   ['source_traceback':]}) from a finalizer: keeps the raised exception,
+   whatever goes wrong is unraisable. `message` is taken over (NULL allowed:
+   its making failed). */
+FA_INTERNAL void future_complain(FutureObject *fut, PyObject *message,
+                                 PyObject *key, PyObject *exc);
+
+/* Methods and attributes that Task repeats so that errors name it. */
+FA_INTERNAL int future_type_init(PyObject *module, fa_state *st);
+
+/* -- awaiting (future_iter.c) --------------------------------------------------- */
+
+FA_INTERNAL PyObject *future_iter_new(PyObject *fut);
+FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
+
+/* -- one step (step.c) ------------------------------------------------------------ */
+
+/* fa_run entries, the two in st->task_runs: `arg` is the exception to throw
+   (or NULL), or the future that has woken the task. HOT */
+FA_INTERNAL int task_run_step(LoopObject *loop, PyObject *task, PyObject *arg);
+FA_INTERNAL int task_run_wakeup(LoopObject *loop, PyObject *task,
+                                PyObject *arg);
+
+/* Let the loop run the next step, throwing `exc` (borrowed, may be NULL). */
+FA_INTERNAL int task_step_soon(TaskObject *task, PyObject *exc);
+
+/* One step in whatever context is current, on any loop, with the task as the
+   current one. 0 or -1. */
+FA_INTERNAL int task_step_anywhere(TaskObject *task, PyObject *exc);
+
+/* The first step, in place of the current task (Task(eager_start=True)). */
+FA_INTERNAL int task_eager_start(TaskObject *task);
+
+/* -- steps as Python callables (stepcall.c) ------------------------------------ */
+
+/* A callable that does the task's next step (new). */
+FA_INTERNAL PyObject *task_step_callable(TaskObject *task, PyObject *exc);
+
+/* task.__wakeup: a builtin method of the task that takes the future (new). */
+FA_INTERNAL PyObject *task_wakeup_callable(TaskObject *task);
+
+/* Wake the task by `fut` (borrowed): what the callable above does. */
+FA_INTERNAL int task_wakeup(TaskObject *task, PyObject *fut);
+
+/* A ring entry of the task has failed: tell the loop's exception handler, as
+   its Handle would have done. `fut` NULL: it was a step. Returns 0, or -1 if
+   the exception must leave the loop. */
+FA_INTERNAL int task_run_failed(LoopObject *loop, TaskObject *task,
+                                PyObject *fut);
+
+FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
+
+/* -- the type Task (task.c) ----------------------------------------------------- */
+
+FA_INTERNAL int task_type_init(PyObject *module, fa_state *st);
+
+/* -- registry (registry.c) -------------------------------------------------------- */
+
+/* HOT. Put in (unless it is in already) and take out (unless it is out). */
+FA_INTERNAL void registry_add(TaskObject *task);
+FA_INTERNAL void registry_remove(TaskObject *task);
+
+/* -- awaited-by graph (awaited_by.c) ----------------------------------------------- */
+
+FA_INTERNAL int awaited_by_add_slow(FutureObject *fut, PyObject *waiter);
+FA_INTERNAL int awaited_by_discard_slow(FutureObject *fut, PyObject *waiter);
+
+/* _asyncio_awaited_by: None or a frozenset (new). */
+FA_INTERNAL PyObject *awaited_by_get(FutureObject *fut);
+
+/* HOT. Nearly always one waiter: then no set is made. 0 or -1. */
+static inline int
+awaited_by_add(FutureObject *fut, PyObject *waiter)
+{
+#if FA_HAS_AWAITED_BY
+    if (FA_UNLIKELY(fut->awaited_by != NULL)) {
+        return awaited_by_add_slow(fut, waiter);
+    }
+    fut->awaited_by = Py_NewRef(waiter);
+#else
+    (void)fut;
+    (void)waiter;
+#endif
+    return 0;
+}
+
+static inline int
+awaited_by_discard(FutureObject *fut, PyObject *waiter)
+{
+#if FA_HAS_AWAITED_BY
+    if (FA_LIKELY(fut->awaited_by == waiter)) {
+        fut->awaited_by = NULL;
+        Py_DECREF(waiter); // never the last one: the caller holds its own
+        return 0;
+    }
+    return awaited_by_discard_slow(fut, waiter);
+#else
+    (void)fut;
+    (void)waiter;
+    return 0;
+#endif
+}
+
+#endif

@@ -1,0 +1,50 @@
+"""A small aiohttp application on fastasync.
+
+    python aiohttp_app.py [PORT]
+
+GET / answers with a line of text, POST /echo with the body it was sent,
+GET /slow after a tenth of a second, GET /lines with a body in many pieces.
+"""
+
+import asyncio
+import sys
+
+from aiohttp import web
+
+import fastasync
+
+
+async def index(request):
+    return web.Response(text="Hello from aiohttp\n")
+
+
+async def echo(request):
+    return web.Response(body=await request.read(), content_type="text/plain")
+
+
+async def slow(request):
+    await asyncio.sleep(0.1)
+    return web.Response(text="Hello, a little later\n")
+
+
+async def lines(request):
+    response = web.StreamResponse()
+    response.content_type = "text/plain"
+    await response.prepare(request)
+    for number in range(100):
+        await response.write(b"line %d\n" % number)
+    await response.write_eof()
+    return response
+
+
+def make_app():
+    app = web.Application()
+    app.add_routes([web.get("/", index), web.post("/echo", echo),
+                    web.get("/slow", slow), web.get("/lines", lines)])
+    return app
+
+
+if __name__ == "__main__":
+    web.run_app(make_app(), host="127.0.0.1", print=None, access_log=None,
+                port=int((sys.argv[1:] or [8000])[0]),
+                loop=fastasync.new_event_loop())

@@ -1,0 +1,102 @@
+"""fastasync: asyncio's event loop, Task, Future and transports, in C.
+
+An unmodified asyncio program runs on it in any of these ways::
+
+    fastasync.run(main())
+    asyncio.run(main(), loop_factory=fastasync.new_event_loop)
+    fastasync.install()                    # then asyncio.run(main()), as ever
+    import fastasync as asyncio
+    $ python -m fastasync program.py
+
+This module is a shop window and nothing else: it picks names from its private
+neighbours and from the C extension, and completes them with asyncio's own, so
+that ``import fastasync as asyncio`` finds every name it expects. The names are
+bound when this module is imported, because a lookup that falls through to a
+module's ``__getattr__`` costs more than many an asyncio call; the rarer names
+(deprecated ones, private ones) are looked up in asyncio when asked for.
+"""
+
+import asyncio as _asyncio  # first: _asyncio must never be imported before it
+import sys as _sys
+import types as _types
+from typing import Any
+
+try:
+    import _fastasync
+    from ._loop import Loop, new_event_loop
+except ImportError as _error:
+    raise ImportError(
+        "fastasync's C extension '_fastasync' cannot be imported "
+        f"({_error}); build it with 'pip install .'",
+        name="_fastasync",
+    ) from _error
+
+from . import _install, _registry, _run
+from ._install import install, uninstall
+from ._run import Runner, run
+from ._version import __version__
+
+_registry.connect()
+
+
+def _collect() -> dict[str, Any]:
+    """Gather asyncio's public names: ours first, else asyncio's."""
+    names: dict[str, Any] = {}
+    for name in _asyncio.__all__:
+        ours = getattr(_fastasync, name, None)
+        names[name] = getattr(_asyncio, name) if ours is None else ours
+    for name, value in vars(_asyncio).items():
+        if isinstance(value, _types.ModuleType) and not name.startswith("_"):
+            if value.__name__ == f"asyncio.{name}":
+                names[name] = value
+    names.update(new_event_loop=new_event_loop, run=run, Runner=Runner)
+    if "EventLoop" in names:  # asyncio's alias of the best loop, 3.13+
+        names["EventLoop"] = Loop
+    if "eager_task_factory" in names:
+        names["eager_task_factory"] = _install.eager_task_factory
+    if _run.get_event_loop is not None:
+        names["get_event_loop"] = _run.get_event_loop
+    return names
+
+
+globals().update(_collect())
+
+__all__ = sorted(
+    {
+        "Loop",
+        "Runner",
+        "install",
+        "new_event_loop",
+        "run",
+        "uninstall",
+        *_asyncio.__all__,
+        *(("EventLoopPolicy",) if _install.policies_exist() else ()),
+    }
+)
+
+
+def __getattr__(name: str) -> Any:
+    """Make EventLoopPolicy on demand; ask asyncio for any other name."""
+    if name == "EventLoopPolicy":
+        globals()[name] = policy = _install.policy_class()
+        return policy
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        return getattr(_asyncio, name)
+    except AttributeError:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}"
+        ) from None
+
+
+def __dir__() -> list[str]:
+    own = {name for name in globals() if name not in _PLUMBING}
+    return sorted(own.union(__all__))
+
+
+_PLUMBING = frozenset(
+    name
+    for name, value in list(globals().items())
+    if value in (_sys, _types, Any, _collect)
+)

@@ -1,0 +1,288 @@
+"""The event loop class: the C core with the cold methods of asyncio's loop.
+
+`LoopCore` (C) has everything that is called often: scheduling, tasks, running,
+watching file descriptors. The methods named in `_BORROWED` are called seldom or
+spend their time elsewhere; they are asyncio's own functions of the running
+Python version, taken from its classes and run on our loop, so that their
+signatures, checks and error texts are right by construction. They shrink as
+fastasync grows: see docs/architecture.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import warnings
+import weakref
+from asyncio import base_events, coroutines, selector_events, unix_events
+from typing import Any
+
+import _fastasync
+
+__all__ = ("Loop", "new_event_loop")
+
+#: asyncio's methods that run on our loop unchanged, by the class they are in.
+_BORROWED: dict[type, tuple[str, ...]] = {
+    base_events.BaseEventLoop: (
+        "__repr__",
+        "__del__",
+        # async generators and executors
+        "_asyncgen_finalizer_hook",
+        "_asyncgen_firstiter_hook",
+        "shutdown_asyncgens",
+        "shutdown_default_executor",
+        "_do_shutdown",
+        "_check_default_executor",
+        "run_in_executor",
+        "set_default_executor",
+        # reports
+        "get_exception_handler",
+        "set_exception_handler",
+        "default_exception_handler",
+        "call_exception_handler",
+        "_check_callback",
+        "_set_coroutine_origin_tracking",
+        "_add_callback_signalsafe",
+        # names
+        "_getaddrinfo_debug",
+        "getaddrinfo",
+        "getnameinfo",
+        "_ensure_resolved",
+        # connections and servers (the transports are ours)
+        "_connect_sock",
+        "create_connection",
+        "_create_connection_transport",
+        "_create_server_getaddrinfo",
+        "create_server",
+        "connect_accepted_socket",
+        "start_tls",
+        # not ours yet: UDP, pipes, subprocesses, sendfile
+        "create_datagram_endpoint",
+        "connect_read_pipe",
+        "connect_write_pipe",
+        "_log_subprocess",
+        "subprocess_shell",
+        "subprocess_exec",
+        "sendfile",
+        "_sendfile_fallback",
+        "sock_sendfile",
+        "_sock_sendfile_fallback",
+        "_check_sendfile_params",
+    ),
+    selector_events.BaseSelectorEventLoop: (
+        "_make_datagram_transport",
+        "_accept_connection2",
+        "_sendfile_native",
+        "_read_from_self",
+        "sock_recv",
+        "_sock_read_done",
+        "_sock_recv",
+        "sock_recv_into",
+        "_sock_recv_into",
+        "sock_recvfrom",
+        "_sock_recvfrom",
+        "sock_recvfrom_into",
+        "_sock_recvfrom_into",
+        "sock_sendall",
+        "_sock_sendall",
+        "sock_sendto",
+        "_sock_sendto",
+        "sock_connect",
+        "_sock_connect",
+        "_sock_write_done",
+        "_sock_connect_cb",
+        "sock_accept",
+        "_sock_accept",
+    ),
+    unix_events._UnixSelectorEventLoop: (
+        "_process_self_data",
+        "add_signal_handler",
+        "_handle_signal",
+        "remove_signal_handler",
+        "_check_signal",
+        "_make_read_pipe_transport",
+        "_make_write_pipe_transport",
+        "_make_subprocess_transport",
+        "_child_watcher_callback",
+        "create_unix_connection",
+        "create_unix_server",
+        "_sock_sendfile_native",
+        "_sock_sendfile_native_impl",
+        "_sock_sendfile_update_filepos",
+        "_sock_add_cancellation_callback",
+    ),
+}
+
+
+class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
+    """An event loop with the interface and the semantics of asyncio's.
+
+    Use it through `fastasync.run`, `fastasync.new_event_loop` or one of the
+    other ways the README names. `selector` is accepted, as asyncio's
+    SelectorEventLoop accepts it, and not used.
+    """
+
+    for _class, _names in _BORROWED.items():
+        for _name in _names:
+            if _name in vars(_class):  # not every version has every helper
+                locals()[_name] = vars(_class)[_name]
+    del _class, _names, _name
+
+    def __init__(self, selector: object = None) -> None:
+        self._clock_resolution = 1e-9
+        self._default_executor: Any = None
+        self._executor_shutdown_called = False
+        self._internal_fds = 1
+        self._asyncgens: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._asyncgens_shutdown_called = False
+        self._coroutine_origin_tracking_enabled = False
+        self._coroutine_origin_tracking_saved_depth: int | None = None
+        self._signal_handlers: dict[int, Any] = {}
+        self._unix_server_sockets: dict[socket.socket, int] = {}
+        self._transports: Any = weakref.WeakValueDictionary()
+        self._ssock: socket.socket | None = None
+        self._self_pipe: socket.socket | None = None
+        if sys.version_info >= (3, 14):
+            self._watcher = (
+                unix_events._PidfdChildWatcher()
+                if unix_events.can_use_pidfd()
+                else unix_events._ThreadedChildWatcher()
+            )
+        self.set_debug(coroutines._is_debug_mode())
+
+    # -- debug mode -------------------------------------------------------
+
+    def set_debug(self, enabled: bool) -> None:
+        """Switch debug mode. See asyncio.loop.set_debug."""
+        self._set_debug(enabled)
+        if self.is_running():
+            self.call_soon_threadsafe(
+                self._set_coroutine_origin_tracking, enabled
+            )
+
+    # -- end of life ------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the loop; it must not be running. See asyncio.loop.close."""
+        if self.is_running():
+            raise RuntimeError("Cannot close a running event loop")
+        if self.is_closed():
+            return
+        if self._debug:
+            base_events.logger.debug("Close %r", self)
+        self._close_self_pipe()
+        self._close()
+        self._executor_shutdown_called = True
+        executor = self._default_executor
+        if executor is not None:
+            self._default_executor = None
+            executor.shutdown(wait=False)
+        self._close_signals()
+
+    def _close_signals(self) -> None:
+        if not sys.is_finalizing():
+            for sig in list(self._signal_handlers):
+                self.remove_signal_handler(sig)
+        elif self._signal_handlers:
+            warnings.warn(
+                f"Closing the loop {self!r} on interpreter shutdown stage, "
+                f"skipping signal handlers removal",
+                ResourceWarning,
+                source=self,
+            )
+            self._signal_handlers.clear()
+
+    # -- the self-pipe: only signals need it ------------------------------
+
+    @property
+    def _csock(self) -> socket.socket | None:
+        """The writing end of the self-pipe, for signal.set_wakeup_fd."""
+        if self._self_pipe is None and not self.is_closed():
+            self._ssock, self._self_pipe = socket.socketpair()
+            self._ssock.setblocking(False)
+            self._self_pipe.setblocking(False)
+            self._internal_fds += 1
+            self._add_reader(self._ssock.fileno(), self._read_from_self)
+        return self._self_pipe
+
+    def _close_self_pipe(self) -> None:
+        if self._ssock is not None and self._self_pipe is not None:
+            self._remove_reader(self._ssock.fileno())
+            self._ssock.close()
+            self._ssock = None
+            self._self_pipe.close()
+            self._self_pipe = None
+            self._internal_fds -= 1
+
+    # -- transports of streams --------------------------------------------
+
+    def _make_socket_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: Any = None,
+        *,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        context: Any = None,
+    ) -> asyncio.Transport:
+        return _fastasync.SocketTransport(
+            self, sock, protocol, waiter, extra, server, context
+        )
+
+    def _make_ssl_transport(
+        self,
+        rawsock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        sslcontext: Any,
+        waiter: Any = None,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+        extra: dict[str, Any] | None = None,
+        server: Any = None,
+        context: Any = None,
+        **timeouts: float | None,
+    ) -> asyncio.Transport:
+        self._ensure_fd_no_transport(rawsock)
+        ssl_protocol = asyncio.sslproto.SSLProtocol(
+            self,
+            protocol,
+            sslcontext,
+            waiter,
+            server_side,
+            server_hostname,
+            **timeouts,
+        )
+        self._make_socket_transport(
+            rawsock, ssl_protocol, extra=extra, server=server, context=context
+        )
+        return ssl_protocol._app_transport
+
+    def _stop_serving(self, sock: socket.socket) -> None:
+        inode = self._unix_server_sockets.pop(sock, None)
+        path = sock.getsockname() if inode is not None else None
+        self._remove_reader(sock.fileno())
+        sock.close()
+        if path is not None:
+            _unlink_if_same(path, inode)
+
+
+def _unlink_if_same(path: str, inode: int | None) -> None:
+    """Remove a server's socket file unless another has taken its place."""
+    try:
+        if os.stat(path).st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as err:
+        base_events.logger.error(
+            "Unable to clean up listening UNIX socket %r: %r", path, err
+        )
+
+
+def new_event_loop() -> Loop:
+    """Return a new fastasync event loop: a `loop_factory` for asyncio."""
+    return Loop()

@@ -1,0 +1,78 @@
+"""run(), Runner and get_event_loop(): asyncio's, on a fastasync loop.
+
+Everything is asyncio's own code; the one thing that changes hands is who makes
+the loop. A Runner that was given no factory makes our loop *and* makes it the
+thread's current loop, as asyncio's does.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from ._loop import Loop, new_event_loop
+
+_T = TypeVar("_T")
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+
+
+class Runner(asyncio.Runner):
+    """asyncio.Runner, whose loop is a fastasync loop unless told otherwise."""
+
+    def __init__(
+        self,
+        *,
+        debug: bool | None = None,
+        loop_factory: LoopFactory | None = None,
+    ) -> None:
+        if loop_factory is None:
+            loop_factory = self._new_current_loop
+        super().__init__(debug=debug, loop_factory=loop_factory)
+
+    def _new_current_loop(self) -> Loop:
+        loop = new_event_loop()
+        asyncio.set_event_loop(loop)
+        self._set_event_loop = True  # asyncio's close() then unsets it
+        return loop
+
+
+def run(
+    main: Coroutine[Any, Any, _T],
+    *,
+    debug: bool | None = None,
+    loop_factory: LoopFactory | None = None,
+) -> _T:
+    """Run the coroutine on a new fastasync loop and return its result.
+
+    The same as asyncio.run(), and on Python 3.11 too with a *loop_factory*.
+    """
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "asyncio.run() cannot be called from a running event loop"
+        )
+    with Runner(debug=debug, loop_factory=loop_factory) as runner:
+        return runner.run(main)
+
+
+def _get_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the running loop, else the current one; make ours if none is.
+
+    asyncio's own policy makes a loop where a program of the old style asks
+    for one that was never set; here that loop is ours. The policy is told so
+    for the length of this call only, and another policy is left alone.
+    """
+    loop = asyncio._get_running_loop()
+    if loop is not None:
+        return loop
+    policy = asyncio.get_event_loop_policy()
+    if type(policy) is not asyncio.DefaultEventLoopPolicy:
+        return policy.get_event_loop()
+    setattr(policy, "_loop_factory", Loop)
+    try:
+        return policy.get_event_loop()
+    finally:
+        delattr(policy, "_loop_factory")
+
+
+# From 3.14 on get_event_loop() never makes a loop, and asyncio's own will do.
+get_event_loop = _get_event_loop if sys.version_info < (3, 14) else None

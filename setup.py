@@ -1,0 +1,89 @@
+"""Build the C extension. Everything else about the package: pyproject.toml.
+
+Environment variables, for those who work on the C code:
+
+FASTASYNC_BUILD=separate      compile every .c file by itself instead of the
+                              one file that includes them all
+FASTASYNC_DEBUG=1             -O0 -g3, assertions on
+FASTASYNC_WERROR=1            the warnings of the house, as errors
+FASTASYNC_SANITIZE=a,b        -fsanitize=a,b; see tools/sanitize.sh
+"""
+
+import os
+import sys
+import sysconfig
+from glob import glob
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "fastasync needs Python 3.11 or later; this is Python %d.%d."
+        % sys.version_info[:2]
+    )
+if not sys.platform.startswith("linux"):
+    sys.exit("fastasync needs Linux; this is %s." % sys.platform)
+
+from setuptools import Extension, setup  # noqa: E402
+
+WARNINGS = [
+    "-Wall",
+    "-Wextra",
+    "-Wshadow",
+    "-Wmissing-prototypes",
+    "-Wstrict-prototypes",
+    "-Wundef",
+    "-Werror",
+]
+
+
+def env(name: str) -> str:
+    value = os.environ.get("FASTASYNC_" + name, "")
+    return "" if value == "0" else value
+
+
+def sources() -> list[str]:
+    how = env("BUILD") or "onefile"
+    if how == "onefile":
+        return ["_fastasync/onefile.c"]
+    if how == "separate":
+        return ["_fastasync/module.c", *sorted(glob("_fastasync/*/*.c"))]
+    sys.exit(f"FASTASYNC_BUILD is 'onefile' or 'separate', not {how!r}.")
+
+
+def dependencies() -> list[str]:
+    """List what onefile.c includes too: a change there means a rebuild."""
+    return sorted(glob("_fastasync/**/*.[ch]", recursive=True))
+
+
+def compile_flags() -> list[str]:
+    flags = ["-std=c11", "-D_GNU_SOURCE", "-fvisibility=hidden"]
+    if env("DEBUG"):
+        flags += ["-O0", "-g3", "-UNDEBUG", "-DFA_DEBUG=1"]
+    else:
+        flags += ["-O3", "-DNDEBUG"]
+    if env("WERROR"):
+        # As system headers, CPython's own are not held to our warnings.
+        flags += WARNINGS + ["-isystem", sysconfig.get_path("include")]
+    if env("SANITIZE"):
+        flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
+    return flags + sanitizer_flags()
+
+
+def sanitizer_flags() -> list[str]:
+    which = env("SANITIZE")
+    if not which:
+        return []
+    return [f"-fsanitize={which}", "-fno-sanitize-recover=all"]
+
+
+setup(
+    ext_modules=[
+        Extension(
+            "_fastasync",
+            sources=sources(),
+            depends=dependencies(),
+            include_dirs=["_fastasync"],
+            extra_compile_args=compile_flags(),
+            extra_link_args=sanitizer_flags(),
+        )
+    ]
+)
