@@ -26,9 +26,17 @@
 #include "loop/run.c"
 #include "loop/sched.c"
 
+#include "task/awaited_by.c"
 #include "task/callbacks.c"
 #include "task/future.c"
 #include "task/future_iter.c"
+#include "task/outcome.c"
+#include "task/registry.c"
+#include "task/room.c"
+#include "task/step.c"
+#include "task/stepcall.c"
+#include "task/task.c"
+
 
 #include "api/loop_io.c"
 #include "api/loop_run.c"

@@ -15,6 +15,7 @@ import json
 import statistics
 import sys
 import time
+import traceback
 from dataclasses import dataclass
 
 from loops import LOOPS, LoopFactory
@@ -84,6 +85,13 @@ def measure(
     return {"value": value, "cpu_ns": cpu, "wall_ns": wall, "operations": n * chunk}
 
 
+def run_cell(row: str, loop: str, seconds: float, quick: bool) -> dict[str, float]:
+    factory = LOOPS[loop].prepare()
+    if row == "idle_task_bytes":
+        return idle_task_bytes(factory, quick)
+    return measure(REGISTRY[row], factory, seconds, quick)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("row")
@@ -91,12 +99,13 @@ def main() -> int:
     parser.add_argument("seconds", type=float)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
-    factory = LOOPS[options.loop].prepare()
-    if options.row == "idle_task_bytes":
-        result = idle_task_bytes(factory, options.quick)
-    else:
-        micro = REGISTRY[options.row]
-        result = measure(micro, factory, options.seconds, options.quick)
+    try:
+        result = run_cell(options.row, options.loop, options.seconds, options.quick)
+    except Exception as error:
+        # Our last words, after whatever the loop has to say while it is torn down.
+        traceback.print_exc()
+        json.dump({"error": f"{type(error).__name__}: {error}"}, sys.stdout)
+        return 1
     json.dump(result, sys.stdout)
     return 0
 

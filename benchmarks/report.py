@@ -33,6 +33,11 @@ class Column:
         return [cell["value"] for cell in self.cells]
 
     @property
+    def reason(self) -> str:
+        """The last line of the error, where a traceback has its point."""
+        return (self.error.splitlines() or [""])[-1].strip()
+
+    @property
     def usable(self) -> bool:
         return bool(self.cells) and not self.error
 
@@ -89,7 +94,7 @@ def line(row: Row, columns: Columns, loop: str) -> str:
     """What run.py prints when a column of a row is complete."""
     column = columns[loop]
     if column.error:
-        return f"  {loop:18} failed: {column.error}"
+        return f"  {loop:18} failed: {column.reason}"
     parts = [f"  {loop:18} {column.text():>30} {row.unit:5}"]
     for reference in REFERENCES:
         found = against(columns, loop, reference)

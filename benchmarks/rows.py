@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from build import binary
+from build import binary, compiler
 from echo import ECHO_ROWS, SIZES, run_echo
 from http_load import CONNECTIONS, FRAMEWORKS, missing, run_http
 from loops import LIMIT
@@ -43,10 +43,11 @@ def in_fresh_process(
         text=True,
         timeout=CELL_TIMEOUT,
     )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise RuntimeError(lines[-1])
+    if not done.stdout:  # it did not even get to report an error
+        raise RuntimeError(f"exit code {done.returncode}: {done.stderr.strip()}")
     result: dict[str, float] = json.loads(done.stdout)
+    if "error" in result:
+        raise RuntimeError(result["error"])
     return result
 
 
@@ -98,6 +99,12 @@ def memory_rows() -> list[Row]:
     ]
 
 
+def needs(packages: str) -> str:
+    """Why a row with C helpers and these packages cannot run, or ""."""
+    lacking = packages if compiler() else "a C compiler"
+    return f"needs {lacking}" if lacking else ""
+
+
 def echo_rows() -> list[Row]:
     return [
         Row(
@@ -106,6 +113,7 @@ def echo_rows() -> list[Row]:
             "ns",
             f"Server CPU per {SIZES[row.size]}-byte message, mode {row.mode}.",
             partial(run_echo, row),
+            missing=needs(""),
             limit=True,
         )
         for row in ECHO_ROWS
@@ -120,7 +128,7 @@ def http_rows() -> list[Row]:
             "us",
             f"Server CPU per request, {CONNECTIONS} connections.",
             partial(run_http, framework),
-            missing=f"needs {missing(framework)}" if missing(framework) else "",
+            missing=needs(missing(framework)),
         )
         for framework in FRAMEWORKS
     ]

@@ -89,14 +89,13 @@ def read_program(location: str) -> CodeType | bytes:
 
 def run_file(path: str) -> None:
     """Run a source file, a .pyc file, or a folder or zip with __main__."""
+    location = os.path.abspath(path)
     if pkgutil.get_importer(path) is not None:
         if sys.flags.safe_path:
-            sys.path.insert(0, path)
-        else:
-            sys.path[0] = path
+            sys.path.insert(0, location)
+        set_first_path(location)
         run_module("__main__", alter_argv=False)
         return
-    location = os.path.abspath(path)
     program = read_program(location)
     set_first_path(os.path.dirname(os.path.realpath(location)))
     compiled = isinstance(program, CodeType)
@@ -117,9 +116,11 @@ def run_module(name: str, alter_argv: bool = True) -> None:
 
 
 def run_string(source: str, filename: str) -> None:
+    """Run the source text of -c or of standard input."""
     set_first_path("")
     namespace = new_main_module(BuiltinImporter)
-    if sys.version_info >= (3, 13):  # its tracebacks show such lines
+    if sys.version_info >= (3, 13) and filename == "<string>":
+        # So that a traceback shows the lines of -c, as Python's does.
         lines = source.splitlines(keepends=True)
         linecache.cache[filename] = (len(source), None, lines, filename)
     exec(compile(source, filename, "exec", dont_inherit=True), namespace)

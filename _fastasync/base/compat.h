@@ -54,6 +54,14 @@
 #endif
 /* throw(type, value, traceback) is deprecated. */
 #define FA_WARNS_THROW_TRIPLE FA_PY312
+/* transport.writelines sends piece by piece (before: b''.join and write). */
+#define FA_HAS_WRITELINES_SENDMSG FA_PY312
+/* The TypeError of transport.write names the three types it takes. */
+#define FA_HAS_WRITE_TYPES_TEXT FA_PY314
+/* Server keeps its transports: _attach and _detach have an argument. */
+#define FA_HAS_SERVER_CLIENTS FA_PY313
+/* A server calls loop._start_serving(..., context=). */
+#define FA_HAS_SERVER_CONTEXT FA_PY315
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
 

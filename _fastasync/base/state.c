@@ -72,6 +72,7 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
 #undef X
     Py_VISIT(st->current_tasks);
     Py_VISIT(st->c_swap_current_task);
+    Py_VISIT(st->kw_context);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -92,6 +93,7 @@ fa_state_clear(fa_state *st)
 #undef X
     Py_CLEAR(st->current_tasks);
     Py_CLEAR(st->c_swap_current_task);
+    Py_CLEAR(st->kw_context);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }

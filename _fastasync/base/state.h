@@ -13,7 +13,7 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) \
-    X(SocketTransport) X(ServerCore)
+    X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -34,9 +34,19 @@
     X(get_loop) X(handle) X(is_running) X(loop) X(max_workers) X(message) \
     X(msg) X(name) X(pause_writing) X(pop) X(protocol) X(remove_done_callback) \
     X(result) X(resume_writing) X(run_forever) X(send) X(server) X(set_name) \
-    X(CANCELLED) X(FINISHED) X(PENDING) X(_future_repr) \
+    X(CANCELLED) X(FINISHED) X(PENDING) X(_future_repr) X(_task_repr) \
     X(set_result) X(shutdown) X(slow_callback_duration) X(socket) X(source_traceback) \
+    X(sockname) X(peername) X(logger) X(set_exception) \
+    X(family) X(type) X(proto) X(listen) X(_start_serving) X(_stop_serving) \
     X(task) X(throw) X(time) X(transport) X(when) X(warn) X(warning)
+
+#if FA_HAS_AWAITED_BY
+#  define FA_IMPORTS_GRAPH(X) \
+    X(c_awaited_by_add, "_asyncio", "future_add_to_awaited_by") \
+    X(c_awaited_by_discard, "_asyncio", "future_discard_from_awaited_by")
+#else
+#  define FA_IMPORTS_GRAPH(X)
+#endif
 
 /* X(field, "module", "attribute"): st->field, imported once at init. What a
    test or a tool may rebind later is looked up in its module at call time. */
@@ -71,7 +81,12 @@
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
     X(mod_warnings, "warnings", NULL) \
     X(mod_traceback, "traceback", NULL) \
-    X(mod_socket, "socket", NULL)
+    X(mod_socket, "socket", NULL) \
+    X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
+    X(socket_type, "_socket", "socket") \
+    X(mod_constants, "asyncio.constants", NULL) \
+    X(mod_log, "asyncio.log", NULL) \
+    FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
 typedef struct TaskObject TaskObject;
@@ -97,6 +112,8 @@ typedef struct fa_state {
     Py_ssize_t tstate_task;    /* 3.14+: offset of the field in the thread
                                   state, 0 = not found, use the functions */
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
+
+    PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
 
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
 

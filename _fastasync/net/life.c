@@ -142,9 +142,7 @@ life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
     TransportObject *self = (TransportObject *)op;
     int rc = transport_start_reading(self);
     if (rc < 0) {
-        PyObject *method = PyObject_GetAttrString(op, "_add_reader");
-        rc = transport_report_callback(self, method, NULL);
-        Py_XDECREF(method);
+        rc = transport_report_method(self, op, "_add_reader", NULL);
     }
     Py_DECREF(op);
     return rc;
@@ -157,10 +155,8 @@ life_run_waiter(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *waiter)
     TransportObject *self = (TransportObject *)op;
     int rc = fa_set_result_unless_cancelled(self->st, waiter, Py_None);
     if (rc < 0) {
-        PyObject *method = PyObject_GetAttrString(
-            self->st->mod_futures, "_set_result_unless_cancelled");
-        rc = transport_report_callback(self, method, waiter);
-        Py_XDECREF(method);
+        rc = transport_report_method(self, self->st->mod_futures,
+                                "_set_result_unless_cancelled", waiter);
     }
     Py_DECREF(waiter);
     Py_DECREF(op);
@@ -213,24 +209,29 @@ transport_begin(TransportObject *self, PyObject *waiter)
     return loop_push(loop, life_run_waiter, Py_NewRef(op), Py_NewRef(waiter));
 }
 
+int
+transport_lost_reported(TransportObject *self, PyObject *exc)
+{
+    LoopObject *loop = (LoopObject *)Py_XNewRef((PyObject *)self->loop);
+    int rc = transport_lost(self, exc);
+    if (rc < 0) {
+        // the transport has let go of its loop: lend it for the report
+        LoopObject *before = self->loop;
+        self->loop = loop;
+        rc = transport_report_method(self, (PyObject *)self,
+                                "_call_connection_lost",
+                                exc == NULL ? Py_None : exc);
+        self->loop = before;
+    }
+    Py_XDECREF((PyObject *)loop);
+    return rc;
+}
+
 /* fa_run: the end. */
 static int
 life_run_lost(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *exc)
 {
-    TransportObject *self = (TransportObject *)op;
-    LoopObject *loop = (LoopObject *)Py_XNewRef(self->loop);
-    int rc = transport_lost(self, exc);
-    if (rc < 0) {
-        PyObject *method = PyObject_GetAttrString(op, "_call_connection_lost");
-        // the transport has let go of its loop: lend it for the report
-        PyObject *before = (PyObject *)self->loop;
-        self->loop = loop;
-        rc = transport_report_callback(self, method,
-                                       exc == NULL ? Py_None : exc);
-        self->loop = (LoopObject *)before;
-        Py_XDECREF(method);
-    }
-    Py_XDECREF(loop);
+    int rc = transport_lost_reported((TransportObject *)op, exc);
     Py_XDECREF(exc);
     Py_DECREF(op);
     return rc;
@@ -359,6 +360,9 @@ transport_force_close(TransportObject *self, PyObject *exc)
 int
 transport_output_done(TransportObject *self)
 {
+    if (self->conn_lost || self->out.size > 0) {
+        return 0; // closed, or written to, by now
+    }
     if (self->empty_waiter != NULL) {
         PyObject *waiter = Py_NewRef(self->empty_waiter);
         int rc = fa_set_result_unless_cancelled(self->st, waiter, Py_None);
@@ -366,9 +370,6 @@ transport_output_done(TransportObject *self)
         if (rc < 0) {
             return -1;
         }
-    }
-    if (self->conn_lost || self->out.size > 0) {
-        return 0; // closed, or written to, by now
     }
     if (self->closing) {
         return life_schedule_lost(self, NULL);

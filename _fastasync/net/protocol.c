@@ -123,6 +123,18 @@ transport_report_callback(TransportObject *self, PyObject *callback,
     return rc;
 }
 
+int FA_COLD
+transport_report_method(TransportObject *self, PyObject *owner, const char *name,
+                   PyObject *arg)
+{
+    PyObject *error = fa_err_take();
+    PyObject *method = PyObject_GetAttrString(owner, name);
+    fa_err_restore(error);
+    int rc = transport_report_callback(self, method, arg);
+    Py_XDECREF(method);
+    return rc;
+}
+
 /* -- the methods ------------------------------------------------------------------ */
 
 int

@@ -170,6 +170,9 @@ FA_INTERNAL int transport_fail_empty_waiter(TransportObject *self,
    connection_lost raised. The caller holds a reference. */
 FA_INTERNAL int transport_lost(TransportObject *self, PyObject *exc);
 
+/* The same with the exception reported as the loop reports a callback's. */
+FA_INTERNAL int transport_lost_reported(TransportObject *self, PyObject *exc);
+
 /* Close the fd by whoever owns it; the raised exception is kept. */
 FA_INTERNAL void transport_close_fd(TransportObject *self);
 
@@ -240,6 +243,8 @@ FA_INTERNAL void context_leave(PyObject *entered);
    "Exception in callback <callback>(<args>)". 0, or -1 for an exit. */
 FA_INTERNAL int transport_report_callback(TransportObject *self,
                                           PyObject *callback, PyObject *arg);
+FA_INTERNAL int transport_report_method(TransportObject *self, PyObject *owner,
+                                        const char *name, PyObject *arg);
 
 /* -- extra.c: get_extra_info, the Python socket ----------------------------------- */
 

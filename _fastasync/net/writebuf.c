@@ -208,6 +208,20 @@ writebuf_failed(TransportObject *self, int neg_errno)
     return rc;
 }
 
+/* What waited for the last byte, from an entry of the loop. 0 or -1. */
+static int
+writebuf_emptied(TransportObject *self)
+{
+    if (self->closing && !self->conn_lost && self->out.size == 0) {
+        return transport_lost_reported(self, NULL); // at once, as asyncio
+    }
+    if (transport_output_done(self) == 0) {
+        return 0;
+    }
+    return transport_report_method(self, (PyObject *)self, "_write_ready",
+                                   NULL);
+}
+
 /* fa_run: the kernel takes more. */
 static int
 writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
@@ -226,12 +240,8 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
                 transport_drop_output(self);
             }
             rc = transport_maybe_resume(self);
-            if (rc == 0 && sent == 0 && !self->conn_lost &&
-                transport_output_done(self) < 0)
-            {
-                PyObject *method = PyObject_GetAttrString(op, "_write_ready");
-                rc = transport_report_callback(self, method, NULL);
-                Py_XDECREF(method);
+            if (rc == 0 && sent == 0) {
+                rc = writebuf_emptied(self);
             }
         }
     }
@@ -291,9 +301,7 @@ writebuf_uncork(LoopObject *Py_UNUSED(loop), PyObject *op,
     self->corked = 0;
     int rc = transport_flush(self);
     if (FA_UNLIKELY(rc < 0)) {
-        PyObject *method = PyObject_GetAttrString(op, "_write_ready");
-        rc = transport_report_callback(self, method, NULL);
-        Py_XDECREF(method);
+        rc = transport_report_method(self, op, "_write_ready", NULL);
     }
     Py_DECREF(op);
     return rc;
@@ -387,14 +395,16 @@ writebuf_check(TransportObject *self, const char *method, int empty)
 static int FA_COLD
 writebuf_type_error(PyObject *data)
 {
-    PyErr_Format(PyExc_TypeError,
-#if FA_HAS_WRITE_TYPES_TEXT
-                 "data argument must be a bytes, bytearray, or memoryview "
-                 "object, not '%s'",
-#else
-                 "data argument must be a bytes-like object, not '%s'",
-#endif
-                 _PyType_Name(Py_TYPE(data)));
+    PyObject *name = PyType_GetName(Py_TYPE(data));
+    if (name != NULL) {
+        PyErr_Format(PyExc_TypeError,
+                     FA_HAS_WRITE_TYPES_TEXT
+                         ? "data argument must be a bytes, bytearray, or "
+                           "memoryview object, not %R"
+                         : "data argument must be a bytes-like object, not %R",
+                     name);
+        Py_DECREF(name);
+    }
     return -1;
 }
 
@@ -444,7 +454,29 @@ transport_write(TransportObject *self, PyObject *data)
     return writebuf_written(self);
 }
 
-/* One item of writelines. 0 or -1. */
+/* Make every item of our list exact bytes, or a memoryview into exact bytes:
+   from then on nothing runs Python code. 0 or -1. */
+static int
+writebuf_freeze_lines(PyObject *items)
+{
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
+        PyObject *item = PyList_GET_ITEM(items, i);
+        if (FA_LIKELY(PyBytes_CheckExact(item)) ||
+            writebuf_immutable_base(item) != NULL)
+        {
+            continue;
+        }
+        PyObject *mem = PyMemoryView_FromObject(item); // errors as asyncio's
+        PyObject *bytes = mem == NULL ? NULL : PyBytes_FromObject(mem);
+        Py_XDECREF(mem);
+        if (bytes == NULL || PyList_SetItem(items, i, bytes) < 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* Append one frozen item. 0 or -1. */
 static int
 writebuf_add_line(TransportObject *self, PyObject *item)
 {
@@ -454,36 +486,56 @@ writebuf_add_line(TransportObject *self, PyObject *item)
                         : writebuf_push(&self->out, PyBytes_AS_STRING(item),
                                         len, Py_NewRef(item));
     }
-    PyObject *mem = PyMemoryView_FromObject(item); // errors as asyncio's
-    if (mem == NULL) {
+    Py_buffer view;
+    if (PyObject_GetBuffer(item, &view, PyBUF_SIMPLE) < 0) {
         return -1;
     }
-    Py_buffer view;
-    int rc = PyObject_GetBuffer(mem, &view, PyBUF_SIMPLE);
-    if (rc == 0) {
-        rc = view.len == 0 ? 0 : writebuf_add(self, mem, &view, 0);
-        PyBuffer_Release(&view);
-    }
-    Py_DECREF(mem);
+    int rc = view.len == 0 ? 0 : writebuf_add(self, item, &view, 0);
+    PyBuffer_Release(&view);
     return rc;
 }
 
-/* All or nothing: an item that is no bytes leaves nothing behind. */
+/* All or nothing: a failure leaves nothing behind. */
 static int
 writebuf_add_lines(TransportObject *self, PyObject *items)
 {
-    Py_ssize_t count = PyList_GET_SIZE(items);
     uint32_t before = self->out.tail - self->out.head;
-    for (Py_ssize_t i = 0; i < count; i++) {
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(items); i++) {
         if (writebuf_add_line(self, PyList_GET_ITEM(items, i)) < 0) {
-            uint32_t now = self->out.tail - self->out.head;
-            if (now >= before) {
-                writebuf_unpush(&self->out, now - before);
-            }
+            writebuf_unpush(&self->out,
+                            self->out.tail - self->out.head - before);
             return -1;
         }
     }
     return 0;
+}
+
+/* A list of frozen lines (new). */
+static PyObject *
+writebuf_lines(PyObject *list)
+{
+    PyObject *items = PySequence_List(list); // ours: nobody can change it
+    if (items != NULL && writebuf_freeze_lines(items) < 0) {
+        Py_CLEAR(items);
+    }
+#if !FA_HAS_WRITELINES_SENDMSG
+    if (items == NULL && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        // it was b"".join there, and says so
+        PyErr_Clear();
+        PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
+        PyObject *joined =
+            empty == NULL ? NULL
+                          : PyObject_CallMethod(empty, "join", "O", list);
+        items = joined == NULL ? NULL : PyList_New(1);
+        Py_XDECREF(empty);
+        if (items == NULL) {
+            Py_XDECREF(joined);
+            return NULL;
+        }
+        PyList_SET_ITEM(items, 0, joined);
+    }
+#endif
+    return items;
 }
 
 #if FA_HAS_WRITELINES_SENDMSG
@@ -503,24 +555,12 @@ transport_writelines(TransportObject *self, PyObject *list)
     if (rc <= 0) {
         return rc;
     }
-    PyObject *items = PySequence_List(list); // ours: nobody can change it
+    PyObject *items = writebuf_lines(list);
     if (items == NULL) {
         return -1;
     }
-    rc = writebuf_add_lines(self, items);
+    rc = self->conn_lost ? 0 : writebuf_add_lines(self, items);
     Py_DECREF(items);
-#if !FA_HAS_WRITELINES_SENDMSG
-    if (rc < 0 && PyErr_ExceptionMatches(PyExc_TypeError)) {
-        PyErr_Clear();
-        PyObject *joined = PyObject_CallMethod(self->st->empty_bytes, "join",
-                                               "O", list);
-        if (joined != NULL) {
-            rc = transport_write(self, joined);
-            Py_DECREF(joined);
-            return rc;
-        }
-    }
-#endif
     if (rc < 0 || self->out.size == 0) {
         return rc;
     }
@@ -596,6 +636,7 @@ writebuf_limits_default(PyObject **high, PyObject **low)
 {
     PyObject *four = PyLong_FromLong(4);
     if (four == NULL) {
+        *high = *low = NULL; // they were borrowed
         return -1;
     }
     if (*high == NULL) {

@@ -89,6 +89,10 @@ FA_INTERNAL ssize_t sock_recv(int fd, void *buf, size_t len);
 FA_INTERNAL ssize_t sock_send(int fd, const void *buf, size_t len);
 FA_INTERNAL ssize_t sock_sendv(int fd, const struct iovec *iov, int count);
 
+/* getpeername / getsockname. 0 or -errno. */
+FA_INTERNAL int sock_peer(int fd, struct sockaddr *addr, socklen_t *addrlen);
+FA_INTERNAL int sock_name(int fd, struct sockaddr *addr, socklen_t *addrlen);
+
 FA_INTERNAL int sock_shutdown(int fd, int how);
 FA_INTERNAL int sock_set_nodelay(int fd);
 FA_INTERNAL int sock_set_keepalive(int fd);

@@ -65,6 +65,18 @@ sock_sendv(int fd, const struct iovec *iov, int count)
 }
 
 int
+sock_peer(int fd, struct sockaddr *addr, socklen_t *addrlen)
+{
+    return getpeername(fd, addr, addrlen) < 0 ? -errno : 0;
+}
+
+int
+sock_name(int fd, struct sockaddr *addr, socklen_t *addrlen)
+{
+    return getsockname(fd, addr, addrlen) < 0 ? -errno : 0;
+}
+
+int
 sock_shutdown(int fd, int how)
 {
     return shutdown(fd, how) < 0 ? -errno : 0;

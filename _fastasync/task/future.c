@@ -267,7 +267,7 @@ future_new(fa_state *st, PyObject *loop)
 
 /* -- construction and repr ------------------------------------------------------ */
 
-static const fa_args future_init_args = {
+static const fa_args Future_init_args = {
     .fname = "Future",
     .total = 1,
     .names = {"loop"},
@@ -277,7 +277,7 @@ static int
 Future_init(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     PyObject *loop;
-    if (fa_args_parse_tuple(&future_init_args, args, kwargs, &loop) < 0) {
+    if (fa_args_parse_tuple(&Future_init_args, args, kwargs, &loop) < 0) {
         return -1;
     }
     return future_init((FutureObject *)self, loop);
@@ -296,7 +296,7 @@ Future_repr(PyObject *self)
 
 /* -- methods ------------------------------------------------------------------- */
 
-PyDoc_STRVAR(result_doc,
+PyDoc_STRVAR(Future_result_doc,
 "result($self, /)\n--\n\n"
 "The result of the future, or raise its exception.\n\n"
 "CancelledError if it was cancelled, InvalidStateError if it is not done.");
@@ -323,7 +323,7 @@ Future_result(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
 }
 
-PyDoc_STRVAR(exception_doc,
+PyDoc_STRVAR(Future_exception_doc,
 "exception($self, /)\n--\n\n"
 "The exception that was set, None if there was none.\n\n"
 "CancelledError if the future was cancelled, InvalidStateError if it is not\n"
@@ -354,7 +354,7 @@ Future_exception(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_result_doc,
+PyDoc_STRVAR(Future_set_result_doc,
 "set_result($self, result, /)\n--\n\n"
 "End the future with a result; InvalidStateError if it has ended already.");
 
@@ -367,7 +367,7 @@ Future_set_result(PyObject *self, PyObject *result)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(set_exception_doc,
+PyDoc_STRVAR(Future_set_exception_doc,
 "set_exception($self, exception, /)\n--\n\n"
 "End the future with an exception; InvalidStateError if it has ended already.");
 
@@ -380,11 +380,11 @@ Future_set_exception(PyObject *self, PyObject *exception)
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(add_done_callback_doc,
+PyDoc_STRVAR(Future_add_done_callback_doc,
 "add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\n"
 "Have the loop call fn(future) when the future is done, or soon if it is.");
 
-static const fa_args add_done_callback_args = {
+static const fa_args Future_add_done_callback_args = {
     .fname = "add_done_callback",
     .required = 1,
     .positional = 1,
@@ -401,7 +401,7 @@ Future_add_done_callback(PyObject *self, PyObject *const *args,
     if (FA_LIKELY(nargs == 1 && kwnames == NULL)) {
         out[0] = args[0];
     }
-    else if (fa_args_parse(&add_done_callback_args, args, nargs, kwnames,
+    else if (fa_args_parse(&Future_add_done_callback_args, args, nargs, kwnames,
                            out) < 0)
     {
         return NULL;
@@ -423,7 +423,7 @@ Future_add_done_callback(PyObject *self, PyObject *const *args,
     Py_RETURN_NONE;
 }
 
-PyDoc_STRVAR(remove_done_callback_doc,
+PyDoc_STRVAR(Future_remove_done_callback_doc,
 "remove_done_callback($self, fn, /)\n--\n\n"
 "Forget every callback equal to fn; returns how many there were.");
 
@@ -438,11 +438,11 @@ Future_remove_done_callback(PyObject *self, PyObject *fn)
     return removed < 0 ? NULL : PyLong_FromSsize_t(removed);
 }
 
-PyDoc_STRVAR(cancel_doc,
+PyDoc_STRVAR(Future_cancel_doc,
 "cancel($self, /, msg=None)\n--\n\n"
 "Cancel the future and schedule its callbacks; False if it was done.");
 
-static const fa_args cancel_args = {
+static const fa_args Future_cancel_args = {
     .fname = "cancel",
     .positional = 1,
     .total = 1,
@@ -455,7 +455,7 @@ Future_cancel(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
 {
     PyObject *msg = NULL;
     if ((nargs != 0 || kwnames != NULL) &&
-        fa_args_parse(&cancel_args, args, nargs, kwnames, &msg) < 0)
+        fa_args_parse(&Future_cancel_args, args, nargs, kwnames, &msg) < 0)
     {
         return NULL;
     }
@@ -463,7 +463,7 @@ Future_cancel(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
     return rc < 0 ? NULL : PyBool_FromLong(rc);
 }
 
-PyDoc_STRVAR(cancelled_doc,
+PyDoc_STRVAR(Future_cancelled_doc,
 "cancelled($self, /)\n--\n\n"
 "True if the future was cancelled.");
 
@@ -474,7 +474,7 @@ Future_cancelled(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(fut->loop != NULL && fut->state == FA_CANCELLED);
 }
 
-PyDoc_STRVAR(done_doc,
+PyDoc_STRVAR(Future_done_doc,
 "done($self, /)\n--\n\n"
 "True if the future has a result or an exception or was cancelled.");
 
@@ -485,7 +485,7 @@ Future_done(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(fut->loop != NULL && fut->state != FA_PENDING);
 }
 
-PyDoc_STRVAR(get_loop_doc,
+PyDoc_STRVAR(Future_get_loop_doc,
 "get_loop($self, /)\n--\n\n"
 "The event loop that the future belongs to.");
 
@@ -496,7 +496,7 @@ Future_get_loop(PyObject *self, PyObject *Py_UNUSED(ignored))
     return future_ensure_alive(fut) < 0 ? NULL : Py_NewRef(fut->loop);
 }
 
-PyDoc_STRVAR(make_cancelled_error_doc,
+PyDoc_STRVAR(Future_make_cancelled_error_doc,
 "_make_cancelled_error($self, /)\n--\n\n"
 "The CancelledError to raise for a cancelled future. To be called once: the\n"
 "exception that was kept is handed out.");
@@ -507,7 +507,7 @@ Future_make_cancelled_error(PyObject *self, PyObject *Py_UNUSED(ignored))
     return future_cancelled_error((FutureObject *)self);
 }
 
-PyDoc_STRVAR(class_getitem_doc,
+PyDoc_STRVAR(Future_class_getitem_doc,
 "Futures are generic over the type of their result.");
 
 static PyObject *
@@ -525,7 +525,7 @@ Future_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
 /* -- attributes ------------------------------------------------------------------ */
 
 static PyObject *
-or_none(PyObject *value)
+future_or_none(PyObject *value)
 {
     return Py_NewRef(value == NULL ? Py_None : value);
 }
@@ -547,7 +547,7 @@ Future_get_blocking(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static int
-cannot_delete(PyObject *value)
+future_cannot_delete(PyObject *value)
 {
     if (value != NULL) {
         return 0;
@@ -560,7 +560,7 @@ static int
 Future_set_blocking(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
     FutureObject *fut = (FutureObject *)self;
-    if (future_ensure_alive(fut) < 0 || cannot_delete(value)) {
+    if (future_ensure_alive(fut) < 0 || future_cannot_delete(value)) {
         return -1;
     }
     int truth = PyObject_IsTrue(value);
@@ -574,7 +574,7 @@ Future_set_blocking(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 static PyObject *
 Future_get__loop(PyObject *self, void *Py_UNUSED(closure))
 {
-    return or_none(((FutureObject *)self)->loop);
+    return future_or_none(((FutureObject *)self)->loop);
 }
 
 static PyObject *
@@ -592,7 +592,7 @@ Future_get_result(PyObject *self, void *Py_UNUSED(closure))
         return NULL;
     }
     int has = fut->state == FA_FINISHED && !fut->failed;
-    return or_none(has ? fut->outcome : NULL);
+    return future_or_none(has ? fut->outcome : NULL);
 }
 
 static PyObject *
@@ -602,7 +602,7 @@ Future_get_exception(PyObject *self, void *Py_UNUSED(closure))
     if (future_ensure_alive(fut) < 0) {
         return NULL;
     }
-    return or_none(fut->failed ? fut->outcome : NULL);
+    return future_or_none(fut->failed ? fut->outcome : NULL);
 }
 
 static PyObject *
@@ -616,7 +616,7 @@ static int
 Future_set_log_traceback(PyObject *self, PyObject *value,
                          void *Py_UNUSED(closure))
 {
-    if (cannot_delete(value)) {
+    if (future_cannot_delete(value)) {
         return -1;
     }
     int truth = PyObject_IsTrue(value);
@@ -635,20 +635,20 @@ Future_set_log_traceback(PyObject *self, PyObject *value,
 static PyObject *
 Future_get_source_traceback(PyObject *self, void *Py_UNUSED(closure))
 {
-    return or_none(((FutureObject *)self)->source_tb);
+    return future_or_none(((FutureObject *)self)->source_tb);
 }
 
 static PyObject *
 Future_get_cancel_message(PyObject *self, void *Py_UNUSED(closure))
 {
-    return or_none(((FutureObject *)self)->cancel_msg);
+    return future_or_none(((FutureObject *)self)->cancel_msg);
 }
 
 static int
 Future_set_cancel_message(PyObject *self, PyObject *value,
                           void *Py_UNUSED(closure))
 {
-    if (cannot_delete(value)) {
+    if (future_cannot_delete(value)) {
         return -1;
     }
     Py_XSETREF(((FutureObject *)self)->cancel_msg, Py_NewRef(value));
@@ -691,23 +691,23 @@ Future_set_class(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 /* -- tables ----------------------------------------------------------------------- */
 
 static PyMethodDef Future_methods[] = {
-    {"result", Future_result, METH_NOARGS, result_doc},
-    {"exception", Future_exception, METH_NOARGS, exception_doc},
-    {"set_result", Future_set_result, METH_O, set_result_doc},
-    {"set_exception", Future_set_exception, METH_O, set_exception_doc},
+    {"result", Future_result, METH_NOARGS, Future_result_doc},
+    {"exception", Future_exception, METH_NOARGS, Future_exception_doc},
+    {"set_result", Future_set_result, METH_O, Future_set_result_doc},
+    {"set_exception", Future_set_exception, METH_O, Future_set_exception_doc},
     {"add_done_callback", (PyCFunction)(void (*)(void))Future_add_done_callback,
-     METH_FASTCALL | METH_KEYWORDS, add_done_callback_doc},
+     METH_FASTCALL | METH_KEYWORDS, Future_add_done_callback_doc},
     {"remove_done_callback", Future_remove_done_callback, METH_O,
-     remove_done_callback_doc},
+     Future_remove_done_callback_doc},
     {"cancel", (PyCFunction)(void (*)(void))Future_cancel,
-     METH_FASTCALL | METH_KEYWORDS, cancel_doc},
-    {"cancelled", Future_cancelled, METH_NOARGS, cancelled_doc},
-    {"done", Future_done, METH_NOARGS, done_doc},
-    {"get_loop", Future_get_loop, METH_NOARGS, get_loop_doc},
+     METH_FASTCALL | METH_KEYWORDS, Future_cancel_doc},
+    {"cancelled", Future_cancelled, METH_NOARGS, Future_cancelled_doc},
+    {"done", Future_done, METH_NOARGS, Future_done_doc},
+    {"get_loop", Future_get_loop, METH_NOARGS, Future_get_loop_doc},
     {"_make_cancelled_error", Future_make_cancelled_error, METH_NOARGS,
-     make_cancelled_error_doc},
+     Future_make_cancelled_error_doc},
     {"__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS,
-     class_getitem_doc},
+     Future_class_getitem_doc},
     {"__sizeof__", Future_sizeof, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
@@ -740,12 +740,12 @@ static PyMemberDef Future_members[] = {
     {NULL, 0, 0, 0, NULL},
 };
 
-PyDoc_STRVAR(future_doc,
+PyDoc_STRVAR(Future_doc,
 "Future(*, loop=None)\n--\n\n"
 "The promise of a result on an event loop: asyncio.Future.");
 
 static PyType_Slot Future_slots[] = {
-    {Py_tp_doc, (void *)future_doc},
+    {Py_tp_doc, (void *)Future_doc},
     {Py_tp_new, Future_new},
     {Py_tp_init, Future_init},
     {Py_tp_traverse, Future_traverse},

@@ -15,8 +15,9 @@ ITSELF = [sys.executable]
 
 IDENTITY = """\
 import sys
-print(__name__, __spec__, __package__, __doc__, type(__loader__), __loader__ is
-      type(__loader__), globals().get("__file__"), sorted(globals()))
+print(__name__, getattr(__spec__, "name", None), __package__, __doc__,
+      getattr(__loader__, "__name__", type(__loader__)),
+      globals().get("__file__"), sorted(globals()))
 print(sys.argv, sys.path[0], sys.path[1:] == list(sys.path)[1:], len(sys.path))
 print(sys.modules["__main__"].__dict__ is globals())
 """
@@ -32,7 +33,6 @@ PROGRAMS = {
     "group": "raise ExceptionGroup('g', [ValueError(1), KeyError(2)])",
     "syntax": "x = = 1\n",
     "indent": "  x = 1\n",
-    "encoding": "# -*- coding: nonsense -*-\n",
     "interrupt": "raise KeyboardInterrupt",
     "hook": "import sys\nsys.excepthook = lambda *a: print(a[0], a[1],"
     " a[2].tb_frame.f_lineno)\n1 / 0\n",
@@ -108,7 +108,7 @@ def test_a_module_runs_as_under_python(name, folder):
 
 
 @pytest.mark.parametrize(
-    "name", sorted(PROGRAMS.keys() - {"pickle", "encoding"})
+    "name", sorted(PROGRAMS.keys() - {"pickle"})
 )
 def test_a_string_runs_as_under_python(name, folder):
     assert_same(["-c", PROGRAMS[name], "a", "-b"], folder)
@@ -120,8 +120,16 @@ def test_standard_input_runs_as_under_python(name, folder):
         [*ITSELF, "-", "a"], folder, input=PROGRAMS[name], stdin=None
     )
     got = run([*ON_US, "-", "a"], folder, input=PROGRAMS[name], stdin=None)
-    # Python names what it reads <stdin> to the program too; we do not.
+    # Python leaves __file__ = "<stdin>" in the program's namespace; that is
+    # no file, and the program does not get it from us.
     assert (got[0], got[2]) == (expected[0], expected[2])
+
+
+def test_a_script_in_an_unknown_encoding_is_a_syntax_error(folder):
+    (folder / "program.py").write_text("# -*- coding: nonsense -*-\n")
+    code, out, err = run([*ON_US, "program.py"], folder)
+    assert (code, out) == (1, "")
+    assert "SyntaxError: " in err and "nonsense" in err
 
 
 def test_paths_of_scripts_are_pythons(folder):

@@ -249,7 +249,8 @@ def test_nested_runs(outer, new_loop, which, call):
     coro.close()
 
 
-def test_running_in_another_thread_is_refused(loop):
+def test_running_in_another_thread_is_refused(outer):
+    loop = outer
     seen = []
 
     def other():

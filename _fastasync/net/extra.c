@@ -1,0 +1,355 @@
+/* net/extra.c: the Python socket of a transport, its addresses, and
+   get_extra_info.
+
+   A connection that nobody asks about costs nothing here: an accepted fd stays
+   a number until somebody wants a socket object, addresses stay raw bytes
+   until somebody wants a tuple. What has been asked for is kept in the dict
+   `extra`, which is the one that asyncio calls `_extra`. The peer's address is
+   taken when the connection is made and the own one at the latest before the
+   fd is closed, so both can be asked for ever after.
+
+   Invariant: exactly one of transport (owns_fd) and `sock` closes the fd. */
+#include "net/transport.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "base/errors.h"
+
+/* -- addresses --------------------------------------------------------------------- */
+
+static PyObject *
+addr_unix(const struct sockaddr_un *addr, socklen_t len)
+{
+    size_t path = len - offsetof(struct sockaddr_un, sun_path);
+    if (path > 0 && addr->sun_path[0] == 0) { // Linux: an abstract name
+        return PyBytes_FromStringAndSize(addr->sun_path, (Py_ssize_t)path);
+    }
+    return PyUnicode_DecodeFSDefaultAndSize(
+        addr->sun_path, (Py_ssize_t)strnlen(addr->sun_path, path));
+}
+
+PyObject *
+addr_to_python(const struct sockaddr *addr, socklen_t len)
+{
+    char host[INET6_ADDRSTRLEN];
+    if (len == 0) {
+        Py_RETURN_NONE;
+    }
+    if (addr->sa_family == AF_INET && len >= sizeof(struct sockaddr_in)) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)addr;
+        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        return Py_BuildValue("(si)", host, ntohs(in->sin_port));
+    }
+    if (addr->sa_family == AF_INET6 && len >= sizeof(struct sockaddr_in6)) {
+        const struct sockaddr_in6 *in = (const struct sockaddr_in6 *)addr;
+        inet_ntop(AF_INET6, &in->sin6_addr, host, sizeof(host));
+        return Py_BuildValue("(siII)", host, ntohs(in->sin6_port),
+                             ntohl(in->sin6_flowinfo), in->sin6_scope_id);
+    }
+    if (addr->sa_family == AF_UNIX &&
+        len >= offsetof(struct sockaddr_un, sun_path))
+    {
+        return addr_unix((const struct sockaddr_un *)addr, len);
+    }
+    return NULL;
+}
+
+/* The dict, made now if need be (borrowed). */
+static PyObject *
+extra_dict(TransportObject *self)
+{
+    if (self->extra == NULL) {
+        self->extra = PyDict_New();
+    }
+    return self->extra;
+}
+
+/* extra[name] = value (taken over, may be NULL). 0 or -1. */
+static int
+extra_put(TransportObject *self, PyObject *name, PyObject *value)
+{
+    PyObject *dict = value == NULL ? NULL : extra_dict(self);
+    int rc = dict == NULL ? -1 : PyDict_SetItem(dict, name, value);
+    Py_XDECREF(value);
+    return rc;
+}
+
+/* 1 if the dict has the name, 0 if not, -1 on error. */
+static int
+extra_has(TransportObject *self, PyObject *name)
+{
+    return self->extra == NULL ? 0 : PyDict_Contains(self->extra, name);
+}
+
+/* sock.<method>(), None if that is an OSError (new). */
+static PyObject *
+extra_ask_socket(TransportObject *self, const char *method)
+{
+    PyObject *sock = transport_sock(self);
+    if (sock == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    }
+    Py_INCREF(sock);
+    PyObject *res = PyObject_CallMethod(sock, method, NULL);
+    Py_DECREF(sock);
+    if (res == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
+        PyErr_Clear();
+        res = Py_NewRef(Py_None);
+    }
+    return res;
+}
+
+/* Keep an address that the kernel gave: raw in *slot, or, if it is too long
+   or exotic for that, as a Python object. 0 or -1. */
+static int
+extra_keep(TransportObject *self, fa_addr *slot, PyObject *name,
+           const struct sockaddr_storage *addr, socklen_t len,
+           const char *method)
+{
+    int family = addr->ss_family;
+    int known = family == AF_INET || family == AF_INET6 || family == AF_UNIX;
+    if (known && len > 0 && len <= sizeof(slot->bytes)) {
+        memcpy(slot->bytes, addr, len);
+        slot->len = (uint8_t)len;
+        return 0;
+    }
+    PyObject *value = addr_to_python((const struct sockaddr *)addr, len);
+    if (value == NULL && !PyErr_Occurred()) {
+        value = extra_ask_socket(self, method);
+    }
+    return extra_put(self, name, value);
+}
+
+void
+transport_keep_name(TransportObject *self)
+{
+    int fd = transport_fd(self);
+    if (fd < 0 || self->name.len > 0 ||
+        extra_has(self, self->st->str_sockname) != 0)
+    {
+        PyErr_Clear();
+        return;
+    }
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+    PyObject *error = fa_err_take();
+    if (sock_name(fd, (struct sockaddr *)&addr, &len) == 0 &&
+        extra_keep(self, &self->name, self->st->str_sockname, &addr, len,
+                   "getsockname") < 0)
+    {
+        PyErr_Clear(); // it will be None
+    }
+    fa_err_restore(error);
+}
+
+/* The peer's address of a socket that came as a Python object; also the place
+   where we learn its family. 0 or -1. */
+static int
+extra_keep_peer(TransportObject *self)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = sizeof(addr);
+    int rc = sock_peer(self->fd, (struct sockaddr *)&addr, &len);
+    if (rc == 0 && (addr.ss_family == AF_INET || addr.ss_family == AF_INET6)) {
+        sock_set_nodelay(self->fd); // refused by what is not TCP
+    }
+    int has = extra_has(self, self->st->str_peername);
+    if (has != 0) {
+        return has < 0 ? -1 : 0;
+    }
+    if (rc < 0) {
+        return extra_put(self, self->st->str_peername, Py_NewRef(Py_None));
+    }
+    return extra_keep(self, &self->peer, self->st->str_peername, &addr, len,
+                      "getpeername");
+}
+
+/* -- the Python socket --------------------------------------------------------------- */
+
+/* Where a socket object keeps its fd: the first field after the object head
+   in every version, which is checked against fileno() before it is believed.
+   A socket closed behind our back reads -1 there. */
+static const int *
+extra_fd_cell(TransportObject *self, PyObject *sock)
+{
+    if (PyObject_TypeCheck(sock, (PyTypeObject *)self->st->socket_type)) {
+        const int *cell = (const int *)((char *)sock + sizeof(PyObject));
+        if (*cell == self->fd) {
+            return cell;
+        }
+    }
+    return &self->fd;
+}
+
+int
+transport_adopt(TransportObject *self, PyObject *sock)
+{
+    PyObject *number = PyObject_CallMethodNoArgs(sock, self->st->str_fileno);
+    if (number == NULL) {
+        return -1;
+    }
+    long fd = PyLong_AsLong(number);
+    Py_DECREF(number);
+    if (fd == -1 && PyErr_Occurred()) {
+        return -1;
+    }
+    if (fd < 0 || fd > INT_MAX) {
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
+        return -1;
+    }
+    self->fd = (int)fd;
+    self->sock = Py_NewRef(sock);
+    self->fd_cell = extra_fd_cell(self, sock);
+    self->alive = 1;
+    return extra_keep_peer(self);
+}
+
+/* socket.socket(family, type, proto[, fileno]) (new). */
+static PyObject *
+extra_new_socket(TransportObject *self, int with_fd)
+{
+    PyObject *cls = PyObject_GetAttr(self->st->mod_socket,
+                                     self->st->str_socket);
+    if (cls == NULL) {
+        return NULL;
+    }
+    PyObject *sock = with_fd ? PyObject_CallFunction(cls, "iiii", self->family,
+                                                     self->type, self->proto,
+                                                     self->fd)
+                             : PyObject_CallFunction(cls, "iii", self->family,
+                                                     self->type, self->proto);
+    Py_DECREF(cls);
+    return sock;
+}
+
+PyObject *
+transport_sock(TransportObject *self)
+{
+    if (self->sock != NULL || !self->owns_fd) {
+        return self->sock;
+    }
+    PyObject *sock = extra_new_socket(self, 1);
+    if (sock == NULL) {
+        return NULL;
+    }
+    if (!self->owns_fd) { // somebody did the same, or closed us, meanwhile
+        PyObject *number = PyObject_CallMethod(sock, "detach", NULL);
+        Py_XDECREF(number);
+        Py_DECREF(sock);
+        return number == NULL ? NULL : self->sock;
+    }
+    self->owns_fd = 0;
+    self->sock = sock;
+    self->fd_cell = extra_fd_cell(self, sock);
+    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
+    if (res == NULL) {
+        return NULL;
+    }
+    Py_DECREF(res);
+    return self->sock;
+}
+
+/* A socket object for a connection that was closed before anybody asked. */
+static PyObject *
+extra_closed_socket(TransportObject *self)
+{
+    PyObject *sock = extra_new_socket(self, 0);
+    PyObject *res = sock == NULL ? NULL
+                                 : PyObject_CallMethodNoArgs(
+                                       sock, self->st->str_close);
+    if (res == NULL) {
+        Py_CLEAR(sock);
+    }
+    Py_XDECREF(res);
+    return sock;
+}
+
+/* -- get_extra_info ------------------------------------------------------------------- */
+
+static int
+extra_fill_socket(TransportObject *self)
+{
+    PyObject *sock = Py_XNewRef(transport_sock(self));
+    if (sock == NULL) {
+        sock = PyErr_Occurred() ? NULL : extra_closed_socket(self);
+    }
+    if (sock == NULL) {
+        return -1;
+    }
+    PyObject *wrapped = PyObject_CallOneArg(self->st->TransportSocket, sock);
+    Py_DECREF(sock);
+    return extra_put(self, self->st->str_socket, wrapped);
+}
+
+static int
+extra_fill_addr(TransportObject *self, PyObject *name, const fa_addr *raw)
+{
+    struct sockaddr_storage addr;
+    if (raw->len == 0) {
+        return extra_put(self, name, Py_NewRef(Py_None));
+    }
+    memcpy(&addr, raw->bytes, raw->len);
+    return extra_put(self, name,
+                     addr_to_python((struct sockaddr *)&addr, raw->len));
+}
+
+/* Put what `name` stands for into the dict, if it is one of the three that
+   every transport has and it is not there. 0 or -1. */
+static int
+extra_fill(TransportObject *self, PyObject *name)
+{
+    fa_state *st = self->st;
+    if (!PyUnicode_Check(name) || extra_has(self, name) != 0) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    if (PyUnicode_Compare(name, st->str_peername) == 0) {
+        return extra_fill_addr(self, st->str_peername, &self->peer);
+    }
+    if (PyUnicode_Compare(name, st->str_sockname) == 0) {
+        transport_keep_name(self);
+        return extra_has(self, st->str_sockname) == 1
+                   ? 0
+                   : extra_fill_addr(self, st->str_sockname, &self->name);
+    }
+    if (PyUnicode_Compare(name, st->str_socket) == 0) {
+        return extra_fill_socket(self);
+    }
+    return 0;
+}
+
+PyObject *
+transport_extra_info(TransportObject *self, PyObject *name, PyObject *fallback)
+{
+    // whoever gets the socket may look at what has been sent
+    if (PyUnicode_Check(name) &&
+        PyUnicode_Compare(name, self->st->str_socket) == 0 &&
+        transport_flush(self) < 0)
+    {
+        return NULL;
+    }
+    if (extra_fill(self, name) < 0 || extra_dict(self) == NULL) {
+        return NULL;
+    }
+    PyObject *value = PyDict_GetItemWithError(self->extra, name);
+    if (value == NULL && PyErr_Occurred()) {
+        return NULL;
+    }
+    return Py_NewRef(value == NULL ? fallback : value);
+}
+
+PyObject *
+transport_extra(TransportObject *self)
+{
+    if (extra_fill(self, self->st->str_socket) < 0 ||
+        extra_fill(self, self->st->str_sockname) < 0 ||
+        extra_fill(self, self->st->str_peername) < 0)
+    {
+        return NULL;
+    }
+    return Py_XNewRef(extra_dict(self));
+}
