@@ -37,6 +37,16 @@
 #include "task/stepcall.c"
 #include "task/task.c"
 
+#include "net/accept.c"
+#include "net/extra.c"
+#include "net/life.c"
+#include "net/net.c"
+#include "net/protocol.c"
+#include "net/server.c"
+#include "net/sockread.c"
+#include "net/sockstream.c"
+#include "net/writebuf.c"
+
 
 #include "api/loop_io.c"
 #include "api/loop_run.c"

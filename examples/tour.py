@@ -99,7 +99,7 @@ def print_work(digest):
 
 
 def print_times(answers):
-    asyncio_runs, our_runs = answers["asyncio"], answers["fastasync"]
+    our_runs = answers["fastasync"]
     rounds = len(our_runs)
     print(f"\nTime in seconds, median of {rounds} "
           f"(wall / CPU; ratio = asyncio / fastasync):")

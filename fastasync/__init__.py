@@ -17,22 +17,22 @@ module's ``__getattr__`` costs more than many an asyncio call; the rarer names
 """
 
 import asyncio as _asyncio  # first: _asyncio must never be imported before it
-import sys as _sys
 import types as _types
 from typing import Any
 
 try:
     import _fastasync
-    from ._loop import Loop, new_event_loop
+    from _fastasync import LoopCore as _LoopCore  # a folder of that name has none
 except ImportError as _error:
     raise ImportError(
-        "fastasync's C extension '_fastasync' cannot be imported "
-        f"({_error}); build it with 'pip install .'",
+        f"fastasync's C extension cannot be imported ({_error}); "
+        "build it with 'pip install .'",
         name="_fastasync",
     ) from _error
 
 from . import _install, _registry, _run
 from ._install import install, uninstall
+from ._loop import Loop, new_event_loop
 from ._run import Runner, run
 from ._version import __version__
 
@@ -42,13 +42,14 @@ _registry.connect()
 def _collect() -> dict[str, Any]:
     """Gather asyncio's public names: ours first, else asyncio's."""
     names: dict[str, Any] = {}
-    for name in _asyncio.__all__:
-        ours = getattr(_fastasync, name, None)
-        names[name] = getattr(_asyncio, name) if ours is None else ours
-    for name, value in vars(_asyncio).items():
-        if isinstance(value, _types.ModuleType) and not name.startswith("_"):
-            if value.__name__ == f"asyncio.{name}":
+    public = {name for name in vars(_asyncio) if not name.startswith("_")}
+    for name in public.union(_asyncio.__all__):
+        value = getattr(_asyncio, name)
+        if isinstance(value, _types.ModuleType):
+            if value.__name__ == f"asyncio.{name}":  # not sys and the like
                 names[name] = value
+        else:
+            names[name] = getattr(_fastasync, name, value)
     names.update(new_event_loop=new_event_loop, run=run, Runner=Runner)
     if "EventLoop" in names:  # asyncio's alias of the best loop, 3.13+
         names["EventLoop"] = Loop
@@ -91,12 +92,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    own = {name for name in globals() if name not in _PLUMBING}
-    return sorted(own.union(__all__))
-
-
-_PLUMBING = frozenset(
-    name
-    for name, value in list(globals().items())
-    if value in (_sys, _types, Any, _collect)
-)
+    own = {name for name in globals() if not name.startswith("_")}
+    return sorted(own.difference(["Any"]).union(__all__, ["__version__"]))

@@ -19,7 +19,11 @@ from ._loop import Loop, new_event_loop
 
 _lock = threading.Lock()
 _rebound: list[tuple[ModuleType, str, Any, Any]] = []  # where, name, old, new
-_policies: list[tuple[Any, Any]] = []  # old (None: asyncio's default), ours
+_policies: list[tuple[Any, Any]] = []  # old (None: asyncio's default), new
+
+# What asyncio does not show of itself: the policy that is set, without making
+# one, and (3.14+) how to set it without a warning of its removal.
+_events: Any = asyncio.events
 
 # Made by asyncio's own function, from a Python function: libraries (anyio)
 # recognise a factory by its code object and look into its closure.
@@ -57,7 +61,7 @@ def policy_class() -> Any:
         )
     if _policy_class is None:
 
-        class EventLoopPolicy(base):  # type: ignore[misc]
+        class EventLoopPolicy(base):  # type: ignore[misc, valid-type]
             """asyncio's default policy, whose loops are fastasync loops."""
 
             _loop_factory = Loop
@@ -71,8 +75,8 @@ def policy_class() -> Any:
 def _set_policy(policy: Any) -> None:
     if sys.version_info < (3, 14):
         asyncio.set_event_loop_policy(policy)
-    else:  # the public function of 3.14 and 3.15 warns of its removal
-        asyncio.events._set_event_loop_policy(policy)
+    else:
+        _events._set_event_loop_policy(policy)
 
 
 def _bindings() -> list[tuple[str, Any, tuple[ModuleType, ...]]]:
@@ -122,7 +126,7 @@ def install() -> None:
                 setattr(module, name, ours)
         if policies_exist():
             ours = policy_class()()
-            _policies.append((asyncio.events._event_loop_policy, ours))
+            _policies.append((_events._event_loop_policy, ours))
             _set_policy(ours)
 
 
@@ -134,6 +138,6 @@ def uninstall() -> None:
                 setattr(module, name, old)
         _rebound.clear()
         for old, ours in _policies:
-            if asyncio.events._event_loop_policy is ours:
+            if _events._event_loop_policy is ours:
                 _set_policy(old)
         _policies.clear()

@@ -21,6 +21,8 @@ from typing import Any
 
 import _fastasync
 
+from . import _server
+
 __all__ = ("Loop", "new_event_loop")
 
 #: asyncio's methods that run on our loop unchanged, by the class they are in.
@@ -55,7 +57,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "create_connection",
         "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "create_server",
         "connect_accepted_socket",
         "start_tls",
         # not ours yet: UDP, pipes, subprocesses, sendfile
@@ -107,7 +108,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_make_subprocess_transport",
         "_child_watcher_callback",
         "create_unix_connection",
-        "create_unix_server",
         "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
@@ -123,6 +123,8 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     other ways the README names. `selector` is accepted, as asyncio's
     SelectorEventLoop accepts it, and not used.
     """
+
+    __module__ = "fastasync"
 
     for _class, _names in _BORROWED.items():
         for _name in _names:
@@ -260,6 +262,10 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             rawsock, ssl_protocol, extra=extra, server=server, context=context
         )
         return ssl_protocol._app_transport
+
+    create_server = _server.create_server
+    create_unix_server = _server.create_unix_server
+    _start_serving = _server.start_serving
 
     def _stop_serving(self, sock: socket.socket) -> None:
         inode = self._unix_server_sockets.pop(sock, None)

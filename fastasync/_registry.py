@@ -113,7 +113,9 @@ def _widen_hidden_set() -> bool:
     extension = sys.modules.get("_asyncio")
     if extension is None:
         return False
-    found = [x for x in gc.get_referents(extension) if type(x) is WeakSet]
+    found: list[Any] = [
+        x for x in gc.get_referents(extension) if type(x) is WeakSet
+    ]
     if len(found) != 1:
         return False
     if not hasattr(found[0].data, _MARK):

@@ -69,7 +69,7 @@ class Console(code.InteractiveConsole):
     ) -> None:
         """In the loop's thread: begin a statement, finish it if it can."""
         try:
-            result = FunctionType(code, self.locals)()  # type: ignore[arg-type]
+            result = FunctionType(code, self.locals)()
             if not inspect.iscoroutine(result):
                 outcome.set_result(result)
                 return
@@ -122,7 +122,7 @@ class Console(code.InteractiveConsole):
         try:
             with tokenize.open(path) as file:
                 source = file.read()
-            exec(compile(source, path, "exec"), self.locals)  # type: ignore[arg-type]
+            exec(compile(source, path, "exec"), self.locals)
         except Exception:
             self.showtraceback()
 

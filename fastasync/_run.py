@@ -7,16 +7,20 @@ thread's current loop, as asyncio's does.
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeAlias, TypeVar
 
 from ._loop import Loop, new_event_loop
 
 _T = TypeVar("_T")
-LoopFactory = Callable[[], asyncio.AbstractEventLoop]
+LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
+if sys.version_info >= (3, 14):
+    Main: TypeAlias = Awaitable[_T]
+else:
+    Main: TypeAlias = Coroutine[Any, Any, _T]
 
 
-class Runner(asyncio.Runner):
+class Runner(asyncio.Runner):  # type: ignore[misc]  # final to typeshed only
     """asyncio.Runner, whose loop is a fastasync loop unless told otherwise."""
 
     def __init__(
@@ -37,7 +41,7 @@ class Runner(asyncio.Runner):
 
 
 def run(
-    main: Coroutine[Any, Any, _T],
+    main: Main[_T],
     *,
     debug: bool | None = None,
     loop_factory: LoopFactory | None = None,

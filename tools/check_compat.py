@@ -28,8 +28,9 @@ TABLES = (
 
 def mutable(declaration: str) -> bool:
     """Tell whether 'static ... ;' declares a variable that can change."""
-    if "(" in declaration and "(*" not in declaration:
-        return False  # a function
+    _, parenthesis, inside = declaration.partition("(")
+    if parenthesis and not inside.lstrip().startswith("*"):
+        return False  # a function, not a pointer to one
     words = re.findall(r"\w+", declaration)
     if any(word in TABLES for word in words):
         return False

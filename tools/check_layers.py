@@ -1,7 +1,7 @@
 """Check that includes go one way (docs/architecture.md, "The rooms").
 
-A file of a room may include its own room, base/, and the door header
-``room/room.h`` of a room below. os/ knows no Python, and of base/ only what
+A file of a room may include its own room, base/, and of a room below the door
+header ``room/room.h`` or one of the few side doors that house.py names. os/ knows no Python, and of base/ only what
 knows none either. module.c may open every door. onefile.c includes every .c
 file once, in layer order.
 """
@@ -11,7 +11,14 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from house import C_ROOT, RANKS, c_files, report, without_comments
+from house import (
+    C_ROOT,
+    RANKS,
+    SIDE_DOORS,
+    c_files,
+    report,
+    without_comments,
+)
 
 _INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^">]+)[>"]', re.M)
 PYTHON_FREE = {"base/common.h", "base/list.h"}
@@ -40,7 +47,7 @@ def objection(room: str, target: str) -> str | None:
     if room and RANKS[other] >= RANKS[room]:
         kind = "a sibling of" if RANKS[other] == RANKS[room] else "above"
         return f"{other}/ is {kind} {room}/"
-    if name != f"{other}.h":
+    if name != f"{other}.h" and target not in SIDE_DOORS:
         return f"not the door of {other}/, which is {other}/{other}.h"
     return None
 
@@ -81,6 +88,20 @@ def check_onefile(root: Path) -> Iterator[str]:
         yield "onefile.c: the rooms are not in layer order"
 
 
+def check_side_doors(root: Path) -> Iterator[str]:
+    """A side door that nobody above goes through is no door."""
+    for door in SIDE_DOORS:
+        room = door.partition("/")[0]
+        users = [
+            path
+            for path in c_files(root)
+            if path.parent.name != room
+            and any(target == door for _, _, target in includes(path))
+        ]
+        if not users:
+            yield f"tools/house.py: nobody uses the side door {door}"
+
+
 def check(root: Path = C_ROOT) -> list[str]:
     problems = list(check_onefile(root))
     for path in c_files(root):
@@ -90,4 +111,5 @@ def check(root: Path = C_ROOT) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(report("layers", check(), f"{len(c_files())} files, all one way"))
+    found = [*check(), *check_side_doors(C_ROOT)]
+    sys.exit(report("layers", found, f"{len(c_files())} files, all one way"))

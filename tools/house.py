@@ -20,6 +20,12 @@ RANKS = {
     "api": 6,
 }
 
+# Headers that rooms above may include besides the door, and why.
+SIDE_DOORS = {
+    "loop/current.h": "inline, once per step of a task: task/ and api/ need it",
+    "loop/handle.h": "the handle's layout, for the loop's methods in api/",
+}
+
 _COMMENT_OR_STRING = re.compile(
     r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.DOTALL
 )

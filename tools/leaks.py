@@ -17,12 +17,14 @@ import runpy
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "tests" / "isolated"
 WARM_UP = 20
-ROUNDS = 8
+ROUNDS = 9
 CALLS = 20  # a round, unless the script says otherwise with its own CALLS
 TIME_LIMIT = 600
 
@@ -57,32 +59,49 @@ def watched() -> dict[str, object]:
     return objects
 
 
-def measure(
-    objects: dict[str, object], malloced: Callable[[], int]
-) -> dict[str, int]:
-    for _ in range(3):
-        gc.collect()
-    counts = {
-        "open files": len(os.listdir("/proc/self/fd")),
-        "blocks of memory": sys.getallocatedblocks(),
-        "bytes of malloc": malloced(),
+def counters(objects: dict[str, object]) -> dict[str, Callable[[], int]]:
+    """Return what is counted, by name."""
+    counts: dict[str, Callable[[], int]] = {
+        "open files": lambda: len(os.listdir("/proc/self/fd")),
+        "blocks of memory": sys.getallocatedblocks,
+        "bytes of malloc": malloc_meter(),
     }
     for name, value in objects.items():
-        counts[f"references to {name}"] = sys.getrefcount(value)
+        counts[f"references to {name}"] = partial(sys.getrefcount, value)
     if hasattr(sys, "gettotalrefcount"):
-        counts["references in all"] = sys.gettotalrefcount()
+        counts["references in all"] = sys.gettotalrefcount
     return counts
 
 
-def grown(samples: list[dict[str, int]]) -> list[str]:
-    """Name what grew from every sample to the next."""
-    problems = []
-    for name in samples[0]:
-        values = [sample[name] for sample in samples]
-        steps = [b - a for a, b in zip(values, values[1:], strict=False)]
-        if min(steps) > 0:
-            problems.append(f"{name} grow in every round: {values}")
-    return problems
+def measure(
+    scenario: Callable[[], object],
+    calls: int,
+    counts: dict[str, Callable[[], int]],
+) -> dict[str, "array[int]"]:
+    """Call the scenario in rounds; return each count after each round.
+
+    All room for the results is there beforehand: they must not be counted.
+    """
+    results = {name: array("q", bytes(8 * ROUNDS)) for name in counts}
+    for _ in range(WARM_UP):
+        scenario()
+    for number in range(ROUNDS):
+        for _ in range(calls):
+            scenario()
+        for _ in range(3):
+            gc.collect()
+        for name, count in counts.items():
+            results[name][number] = count()
+    return results
+
+
+def grown(results: dict[str, Sequence[int]]) -> list[str]:
+    """Name what grew from every round to the next."""
+    return [
+        f"{name} grow in every round: {list(values)}"
+        for name, values in results.items()
+        if all(a < b for a, b in zip(values, values[1:], strict=False))
+    ]
 
 
 def examine(script: str) -> int:
@@ -92,18 +111,10 @@ def examine(script: str) -> int:
     if scenario is None:
         runpy.run_path(script, run_name="__main__")
         return 0
-    calls = namespace.get("CALLS", CALLS)
-    objects, malloced = watched(), malloc_meter()
-    for _ in range(WARM_UP):
-        scenario()
-    samples = [measure(objects, malloced)]
-    for _ in range(ROUNDS):
-        for _ in range(calls):
-            scenario()
-        samples.append(measure(objects, malloced))
+    counts = counters(watched())
+    problems = grown(measure(scenario, namespace.get("CALLS", CALLS), counts))
     import _fastasync
 
-    problems = grown(samples)
     alive = _fastasync._live_tasks()
     if alive:
         problems.append(f"tasks that never ended: {alive}")

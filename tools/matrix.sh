@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# matrix.sh [ends]: install and test on every Python that pythons.sh finds, each
-# in its own .matrix/<version>; with "ends", on the oldest and the newest only.
-# Goes on after a failure; says at the end how each did.
+# matrix.sh [pytest arguments]: install and test on every Python that pythons.sh
+# finds, each in its own .matrix/<version>. Goes on after a failure, and says at
+# the end how each did.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,19 +10,12 @@ if [[ -z $found ]]; then
     echo "matrix: no Python 3.11 or later found; see tools/pythons.sh" >&2
     exit 1
 fi
-if [[ ${1:-} == ends ]]; then
-    found=$(sed -n '1p;$p' <<<"$found" | sort -u)
-    if [[ $(wc -l <<<"$found") == 1 ]]; then
-        echo "matrix: only ${found%% *} is here, so oldest and newest are one"
-    fi
-fi
-
 summary=""
 failed=0
 while read -r version path; do
     echo "== $version ($path)"
     if tools/venv.sh "$path" ".matrix/$version" test &&
-        ".matrix/$version/bin/python" -m pytest -q "${@:2}"; then
+        ".matrix/$version/bin/python" -m pytest -q "$@"; then
         summary+="$version passed"$'\n'
     else
         summary+="$version FAILED"$'\n'

@@ -19,7 +19,7 @@ pip() {
 }
 
 mkdir "$scratch/source"
-(cd "$root" && cp -r _fastasync fastasync setup.py pyproject.toml MANIFEST.in \
+(cd "$root" && cp -r _fastasync _fastasync-stubs fastasync setup.py pyproject.toml MANIFEST.in \
     README.md LICENSE "$scratch/source")
 pip wheel --no-deps --wheel-dir "$scratch" "$scratch/source"
 pip install --force-reinstall --no-deps "$scratch"/fastasync-*.whl

@@ -11,49 +11,51 @@
 #include "base/errors.h"
 #include "loop/handle.h"
 
-/* The fd of an int or of an object with fileno(), errors as those of the
-   selectors module. -1 and an exception on failure. */
-static int
-io_fileno(LoopObject *loop, PyObject *file)
+/* The int that an int or an object with fileno() stands for (new), errors as
+   those of the selectors module. */
+static PyObject *
+io_fileno_object(LoopObject *loop, PyObject *file)
 {
-    long fd;
     if (PyLong_Check(file)) {
-        fd = PyLong_AsLong(file);
-        if (fd == -1 && PyErr_Occurred() &&
-            PyErr_ExceptionMatches(PyExc_OverflowError))
-        {
-            PyErr_SetString(PyExc_OverflowError,
-                            "Python int too large to convert to C int");
-            return -1;
-        }
+        return Py_NewRef(file);
+    }
+    PyObject *number = PyObject_CallMethodNoArgs(file, loop->st->str_fileno);
+    PyObject *whole = number == NULL ? NULL : PyNumber_Long(number);
+    Py_XDECREF(number);
+    if (whole == NULL && (PyErr_ExceptionMatches(PyExc_AttributeError) ||
+                          PyErr_ExceptionMatches(PyExc_TypeError) ||
+                          PyErr_ExceptionMatches(PyExc_ValueError)))
+    {
+        PyErr_Format(PyExc_ValueError, "Invalid file object: %R", file);
+    }
+    return whole;
+}
+
+/* Its value. -1 and an exception on failure; without `strict`, a number that
+   no fd can have is INT_MAX. */
+static int
+io_fileno(LoopObject *loop, PyObject *file, int strict)
+{
+    PyObject *number = io_fileno_object(loop, file);
+    if (number == NULL) {
+        return -1;
+    }
+    int fd = -1, overflow;
+    long value = PyLong_AsLongAndOverflow(number, &overflow);
+    if (overflow < 0 || (value < 0 && !overflow)) {
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %S", number);
+    }
+    else if (!overflow && value <= INT_MAX) {
+        fd = (int)value;
+    }
+    else if (strict) {
+        fd = PyObject_AsFileDescriptor(number); // raises in its own words
     }
     else {
-        PyObject *number = PyObject_CallMethodNoArgs(file, loop->st->str_fileno);
-        PyObject *whole = number == NULL ? NULL : PyNumber_Long(number);
-        Py_XDECREF(number);
-        fd = whole == NULL ? -1 : PyLong_AsLong(whole);
-        Py_XDECREF(whole);
-        if (whole == NULL || (fd == -1 && PyErr_Occurred())) {
-            if (PyErr_ExceptionMatches(PyExc_AttributeError) ||
-                PyErr_ExceptionMatches(PyExc_TypeError) ||
-                PyErr_ExceptionMatches(PyExc_ValueError))
-            {
-                PyErr_Format(PyExc_ValueError, "Invalid file object: %R",
-                             file);
-            }
-            return -1;
-        }
+        fd = INT_MAX;
     }
-    if (fd > INT_MAX) {
-        PyErr_SetString(PyExc_OverflowError,
-                        "signed integer is greater than maximum");
-        return -1;
-    }
-    if (fd < 0) {
-        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %ld", fd);
-        return -1;
-    }
-    return (int)fd;
+    Py_DECREF(number);
+    return fd;
 }
 
 /* RuntimeError if a transport that is not closing owns the fd. */
@@ -144,7 +146,7 @@ io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
     if (fa_args_parse(spec, args, nargs, kwnames, out) < 0) {
         return NULL;
     }
-    int fd = io_fileno(loop, out[0]);
+    int fd = io_fileno(loop, out[0], 1);
     if (fd < 0 || (guarded && io_check_no_transport(loop, fd) < 0)) {
         return NULL;
     }
@@ -160,7 +162,7 @@ io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
 static PyObject *
 io_remove_parsed(LoopObject *loop, int dir, int guarded, PyObject *file)
 {
-    int fd = io_fileno(loop, file);
+    int fd = io_fileno(loop, file, 0);
     if (fd < 0 || (guarded && io_check_no_transport(loop, fd) < 0)) {
         return NULL;
     }
@@ -196,7 +198,7 @@ PyDoc_STRVAR(Loop_ensure_fd_no_transport_doc,
 static PyObject *
 Loop_ensure_fd_no_transport(LoopObject *loop, PyObject *file)
 {
-    int fd = io_fileno(loop, file);
+    int fd = io_fileno(loop, file, 0);
     if (fd < 0) {
         return NULL;
     }

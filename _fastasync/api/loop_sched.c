@@ -28,13 +28,6 @@ loop_context_keyword(LoopObject *loop, const char *fname,
         if (*context == Py_None) {
             *context = NULL;
         }
-        else if (!PyContext_CheckExact(*context)) {
-            // asyncio fails when the handle runs; we cannot keep it at all
-            PyErr_Format(PyExc_TypeError,
-                         "context must be a contextvars.Context, not %R",
-                         *context);
-            return -1;
-        }
     }
     return 0;
 }
@@ -360,15 +353,15 @@ Loop_timer_handle_cancelled(LoopObject *Py_UNUSED(loop),
     Py_RETURN_NONE; // ours leave the heap by themselves
 }
 
-#define FAST(function) \
+#define SCHED_FAST(function) \
     (PyCFunction)(void (*)(void))(function), METH_FASTCALL | METH_KEYWORDS
 
 PyMethodDef loop_sched_methods[] = {
-    {"call_soon", FAST(Loop_call_soon), Loop_call_soon_doc},
-    {"call_soon_threadsafe", FAST(Loop_call_soon_threadsafe),
+    {"call_soon", SCHED_FAST(Loop_call_soon), Loop_call_soon_doc},
+    {"call_soon_threadsafe", SCHED_FAST(Loop_call_soon_threadsafe),
      Loop_call_soon_threadsafe_doc},
-    {"call_at", FAST(Loop_call_at), Loop_call_at_doc},
-    {"call_later", FAST(Loop_call_later), Loop_call_later_doc},
+    {"call_at", SCHED_FAST(Loop_call_at), Loop_call_at_doc},
+    {"call_later", SCHED_FAST(Loop_call_later), Loop_call_later_doc},
     {"time", (PyCFunction)Loop_time, METH_NOARGS, Loop_time_doc},
     {"_add_callback", (PyCFunction)Loop_add_callback, METH_O,
      Loop_add_callback_doc},
@@ -378,4 +371,4 @@ PyMethodDef loop_sched_methods[] = {
      METH_O, Loop_timer_handle_cancelled_doc},
     {NULL, NULL, 0, NULL},
 };
-#undef FAST
+#undef SCHED_FAST

@@ -32,6 +32,9 @@
 #define FA_HAS_EAGER_START FA_PY312
 /* Future._asyncio_awaited_by and the call graph functions. */
 #define FA_HAS_AWAITED_BY FA_PY314
+/* A pending task that its finalizer has let escape stays in all_tasks (before,
+   the weak reference there was gone by then). */
+#define FA_KEEPS_FINALIZED_TASKS FA_PY314
 /* The current task lives in the thread state, not in a dict. */
 #define FA_HAS_TSTATE_TASK FA_PY314
 /* How far into the thread state to look for it (current.c), in bytes. */
@@ -149,6 +152,15 @@ fa_is_unique(PyObject *obj)
 #endif
 
 /* -- types ---------------------------------------------------------------- */
+
+/* Has anybody made a weak reference to the object? The offset of the list is
+   negative where the interpreter manages it; 0 = the type has none. */
+static inline int
+fa_has_weakrefs(PyObject *obj)
+{
+    Py_ssize_t offset = Py_TYPE(obj)->tp_weaklistoffset;
+    return offset != 0 && *(PyObject **)((char *)obj + offset) != NULL;
+}
 
 /* The type's version tag, 0 while it has none: changes whenever the type or
    one of its bases is modified. */

@@ -122,6 +122,11 @@ typedef struct fa_state {
        fa_run, which base/ring.h defines. */
     int (*task_runs[2])(struct LoopObject *, PyObject *, PyObject *);
 
+    /* What asyncio would have scheduled for such an entry (`which`: 0 or 1):
+       a callable and the task's context, both new. 0 or -1. */
+    int (*task_entry)(int which, PyObject *task, PyObject *arg,
+                      PyObject **callable, PyObject **context);
+
     /* task registry (task/registry.c) */
     TaskObject *tasks;         /* borrowed, head of the list of live tasks */
     uint64_t task_names;       /* the next Task-N */
@@ -134,6 +139,8 @@ typedef struct fa_state {
                                  was seen to be asyncio's own */
         PyObject *run;        /* strong: that `_run` as found at import */
     } handles[FA_HANDLE_KINDS];
+    int hooked; /* asyncio.Handle._run has been replaced: every entry is run
+                   through a Handle then */
 } fa_state;
 
 extern __attribute__((visibility("hidden"))) PyModuleDef fa_module_def;

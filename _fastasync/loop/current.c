@@ -154,7 +154,17 @@ loop_current_init(fa_state *st)
 {
     st->current_tasks =
         PyObject_GetAttrString(st->mod_tasks, "_current_tasks");
-    return st->current_tasks == NULL ? -1 : 0;
+    if (st->current_tasks == NULL) {
+        return -1;
+    }
+#if FA_HAS_EAGER_START
+    st->c_swap_current_task =
+        PyObject_GetAttrString(st->mod_tasks, "_swap_current_task");
+    if (st->c_swap_current_task == NULL) {
+        return -1;
+    }
+#endif
+    return 0;
 }
 
 #endif

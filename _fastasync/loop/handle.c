@@ -97,8 +97,9 @@ Handle_traverse(HandleObject *handle, visitproc visit, void *arg)
                                (PyObject *)handle, visit, arg);
 }
 
-/* Drop callback and arguments (runs destructors). */
-static void
+/* Drop callback and arguments (runs destructors). Inline arguments are filled
+   from the first on, so that the first empty place is the end. */
+static inline void
 handle_drop_call(HandleObject *handle)
 {
     Py_CLEAR(handle->callback);
@@ -112,15 +113,24 @@ handle_drop_call(HandleObject *handle)
     handle->nargs = 0;
 }
 
-static int
-Handle_clear(HandleObject *handle)
+/* Everything a plain handle has; what only some have is tested first. */
+static inline void
+handle_drop_all(HandleObject *handle)
 {
     handle_drop_call(handle);
     Py_CLEAR(handle->context);
     Py_CLEAR(handle->loop);
-    Py_CLEAR(handle->source_traceback);
-    Py_CLEAR(handle->repr);
     Py_CLEAR(handle->when_obj);
+    if (FA_UNLIKELY(handle->source_traceback || handle->repr)) {
+        Py_CLEAR(handle->source_traceback);
+        Py_CLEAR(handle->repr);
+    }
+}
+
+static int
+Handle_clear(HandleObject *handle)
+{
+    handle_drop_all(handle);
     return 0;
 }
 
@@ -131,8 +141,10 @@ Handle_dealloc(HandleObject *handle)
     fa_state *st = handle->st;
     int kind = handle->kind;
     PyObject_GC_UnTrack(handle);
-    PyObject_ClearWeakRefs((PyObject *)handle);
-    Handle_clear(handle);
+    if (FA_UNLIKELY(fa_has_weakrefs((PyObject *)handle))) {
+        PyObject_ClearWeakRefs((PyObject *)handle);
+    }
+    handle_drop_all(handle);
     PyTypeObject *exact = handle_type(st, kind); // NULL at shutdown
     if (FA_LIKELY(type == exact &&
                   st->handles[kind].count < FA_HANDLE_FREELIST_MAX &&
@@ -317,10 +329,29 @@ handle_failed(HandleObject *handle)
     return rc;
 }
 
+/* Whatever was given as `context`: context.run(callback, *args). */
+static FA_COLD PyObject *
+handle_call_slow(HandleObject *handle)
+{
+    PyObject *run = PyObject_GetAttrString(handle->context, "run");
+    PyObject *args = run == NULL ? NULL : handle_args(handle);
+    PyObject *first = args == NULL ? NULL : PyTuple_Pack(1, handle->callback);
+    PyObject *all = first == NULL ? NULL : PySequence_Concat(first, args);
+    PyObject *result = all == NULL ? NULL : PyObject_CallObject(run, all);
+    Py_XDECREF(run);
+    Py_XDECREF(args);
+    Py_XDECREF(first);
+    Py_XDECREF(all);
+    return result;
+}
+
 /* HOT. callback(*args) in the handle's context. */
 static inline PyObject *
 handle_call(HandleObject *handle)
 {
+    if (FA_UNLIKELY(!PyContext_CheckExact(handle->context))) {
+        return handle_call_slow(handle);
+    }
     if (PyContext_Enter(handle->context) < 0) {
         return NULL;
     }
@@ -347,6 +378,35 @@ handle_seen(fa_state *st, int kind)
     st->handles[kind].version = version ? version : UINT_MAX; // 0: no tag
 }
 
+int
+handle_hooked(fa_state *st)
+{
+    int hooked = 0;
+    for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
+        PyTypeObject *type = handle_type(st, kind);
+        hooked |= _PyType_Lookup(type, st->str__run) != st->handles[kind].run;
+        handle_seen(st, kind);
+    }
+    st->hooked = hooked;
+    return hooked;
+}
+
+/* asyncio's _ThreadSafeHandle._run wants its RLock, which ours do without. */
+static int
+handle_give_lock(HandleObject *handle)
+{
+    PyObject *threading = PyImport_ImportModule("threading");
+    PyObject *lock = threading == NULL
+                         ? NULL
+                         : PyObject_CallMethod(threading, "RLock", NULL);
+    Py_XDECREF(threading);
+    int rc = lock == NULL
+                 ? -1
+                 : PyObject_SetAttrString((PyObject *)handle, "_lock", lock);
+    Py_XDECREF(lock);
+    return rc;
+}
+
 /* The Python method `_run` was replaced, or might have been. 1 = it was not,
    0 = it has been called, -1 = it raised. */
 static FA_COLD int
@@ -354,15 +414,19 @@ handle_run_slow(HandleObject *handle)
 {
     fa_state *st = handle->st;
     PyTypeObject *type = Py_TYPE(handle);
-    PyObject *found = _PyType_Lookup(type, st->str__run); // borrowed
-    if (found != NULL && found == st->handles[handle->kind].run) {
-        if (type == handle_type(st, handle->kind)) {
-            handle_seen(st, handle->kind);
-        }
+    int kind = handle->kind;
+    if (!handle_hooked(st) && handle->callback != NULL &&
+        _PyType_Lookup(type, st->str__run) == st->handles[kind].run)
+    {
         return 1;
     }
+    if (kind == FA_THREADSAFE && handle_give_lock(handle) < 0) {
+        return -1;
+    }
+    handle->running++;
     PyObject *result =
         PyObject_CallMethodNoArgs((PyObject *)handle, st->str__run);
+    handle->running--;
     Py_XDECREF(result);
     return result == NULL ? -1 : 0;
 }
@@ -379,7 +443,7 @@ handle_run(LoopObject *Py_UNUSED(loop), PyObject *self,
     }
     if (FA_UNLIKELY(fa_type_version(Py_TYPE(handle)) !=
                         handle->st->handles[handle->kind].version ||
-                    handle->callback == NULL))
+                    handle->st->hooked || handle->callback == NULL))
     {
         rc = handle_run_slow(handle);
         if (rc <= 0) {
@@ -722,7 +786,7 @@ static PyType_Slot TimerHandle_slots[] = {
     }
 HANDLE_SPEC(Handle_spec, "fastasync.Handle", Handle_slots);
 HANDLE_SPEC(TimerHandle_spec, "fastasync.TimerHandle", TimerHandle_slots);
-HANDLE_SPEC(ThreadSafeHandle_spec, "fastasync.ThreadSafeHandle", Handle_slots);
+HANDLE_SPEC(ThreadSafeHandle_spec, "fastasync._ThreadSafeHandle", Handle_slots);
 #undef HANDLE_SPEC
 
 /* asyncio's slots must fit into our base_slots. */

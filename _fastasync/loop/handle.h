@@ -57,6 +57,10 @@ FA_INTERNAL int handle_run(LoopObject *loop, PyObject *handle, PyObject *arg);
 /* Handle.cancel() of the engine; for a timer also leaves the heap. 0 or -1. */
 FA_INTERNAL int handle_cancel(HandleObject *handle);
 
+/* Has anybody replaced asyncio.Handle._run or one of its like? Also
+   remembers the answer (st->hooked) and the types' versions. */
+FA_INTERNAL int handle_hooked(fa_state *st);
+
 /* All arguments as a tuple (new), or None once cancelled. */
 FA_INTERNAL PyObject *handle_args(HandleObject *handle);
 

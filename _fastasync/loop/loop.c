@@ -129,7 +129,7 @@ void
 loop_refresh_direct(LoopObject *loop)
 {
     loop->direct = !loop->closed && !loop->debug &&
-                   !(loop->overridden & FA_OV_CALL_SOON);
+                   !(loop->overridden & (FA_OV_CALL_SOON | FA_OV_GET_DEBUG));
 }
 
 int

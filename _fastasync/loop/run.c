@@ -9,6 +9,7 @@
    Benchmarks: call_soon_chain, sleep0_1. */
 #include "base/errors.h"
 #include "loop/current.h"
+#include "loop/handle.h"
 #include "loop/loop.h"
 
 #define POLL_EVERY_US 250  /* fairness towards I/O, in time ... */
@@ -22,7 +23,8 @@ loop_poll_due(LoopObject *loop)
     uint64_t passed = clock_ticks() - loop->last_poll;
     uint64_t limit = loop->timers.len > 0 ? TIMERS_EVERY_US : POLL_EVERY_US;
     return ++loop->turns >= POLL_EVERY ||
-           passed >= limit * loop->ticks_per_us || loop->stopping;
+           passed >= limit * loop->ticks_per_us || loop->stopping ||
+           (loop->timers.len > 0 && (loop->overridden & FA_OV_TIME));
 }
 
 /* I/O and timers into the ring, waiting if there is nothing to do. 0 or -1. */
@@ -52,6 +54,40 @@ loop_uncork(LoopObject *loop)
     return 0;
 }
 
+/* Somebody wants to see every entry as a Handle: give a task's entry one.
+   Others (transports) have none in asyncio's sense and run as they are. */
+static FA_COLD int
+loop_run_hooked(LoopObject *loop, fa_ready entry)
+{
+    fa_state *st = loop->st;
+    int which = entry.run == st->task_runs[0]   ? 0
+                : entry.run == st->task_runs[1] ? 1
+                                                : -1;
+    if (which < 0) {
+        return entry.run(loop, entry.self, entry.arg);
+    }
+    PyObject *callable = NULL, *context = NULL;
+    int rc = st->task_entry(which, entry.self, entry.arg, &callable, &context);
+    if (rc == 0) {
+        HandleObject *handle = handle_new(loop, FA_HANDLE, callable,
+                                          &entry.arg, which, context);
+        rc = handle == NULL ? -1 : handle_run(loop, (PyObject *)handle, NULL);
+    }
+    Py_XDECREF(callable);
+    Py_XDECREF(context);
+    Py_DECREF(entry.self);
+    Py_XDECREF(entry.arg);
+    return rc;
+}
+
+/* Debug mode or a hook: 0 or -1. */
+static FA_COLD int
+loop_run_watched(LoopObject *loop, fa_ready entry)
+{
+    return loop->debug ? loop_run_timed(loop, entry)
+                       : loop_run_hooked(loop, entry);
+}
+
 /* HOT. Run one entry, then what it left to be done at its end. */
 static inline int
 loop_run_entry(LoopObject *loop, fa_ready entry)
@@ -62,8 +98,8 @@ loop_run_entry(LoopObject *loop, fa_ready entry)
     {
         loop_current_settle(loop);
     }
-    int rc = FA_UNLIKELY(loop->debug)
-                 ? loop_run_timed(loop, entry)
+    int rc = FA_UNLIKELY(loop->debug | loop->st->hooked)
+                 ? loop_run_watched(loop, entry)
                  : entry.run(loop, entry.self, entry.arg);
     if (FA_UNLIKELY(ring_len(&loop->corked) > 0)) {
         PyObject *exc = rc < 0 ? fa_err_take() : NULL;
@@ -83,6 +119,11 @@ loop_run_once(LoopObject *loop)
         if (loop_collect(loop) < 0) {
             return -1;
         }
+    }
+    if (FA_UNLIKELY(fa_type_version(loop->st->HandleType) !=
+                    loop->st->handles[FA_HANDLE].version))
+    {
+        handle_hooked(loop->st);
     }
     // entries pushed from here on wait for the next turn; a nested run may
     // have emptied the ring meanwhile

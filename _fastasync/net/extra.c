@@ -147,6 +147,14 @@ transport_keep_name(TransportObject *self)
     fa_err_restore(error);
 }
 
+int
+transport_keep_peer(TransportObject *self, const struct sockaddr_storage *addr,
+                    socklen_t len)
+{
+    return extra_keep(self, &self->peer, self->st->str_peername, addr, len,
+                      "getpeername");
+}
+
 /* The peer's address of a socket that came as a Python object; also the place
    where we learn its family. 0 or -1. */
 static int
@@ -165,8 +173,7 @@ extra_keep_peer(TransportObject *self)
     if (rc < 0) {
         return extra_put(self, self->st->str_peername, Py_NewRef(Py_None));
     }
-    return extra_keep(self, &self->peer, self->st->str_peername, &addr, len,
-                      "getpeername");
+    return transport_keep_peer(self, &addr, len);
 }
 
 /* -- the Python socket --------------------------------------------------------------- */

@@ -128,7 +128,8 @@ life_call_soon(TransportObject *self, PyObject *callback, PyObject *arg,
 static int
 life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *protocol)
 {
-    int rc = protocol_made((TransportObject *)op, protocol);
+    TransportObject *self = (TransportObject *)op;
+    int rc = self->lost ? 0 : protocol_made(self, protocol);
     Py_DECREF(protocol);
     Py_DECREF(op);
     return rc;

@@ -61,7 +61,45 @@ typedef struct {
     fa_chunk few[FA_CHUNKS_INLINE];
 } fa_writebuf;
 
-typedef struct ServerObject ServerObject;
+/* A listening socket that is being served (accept.c). */
+typedef struct {
+    PyObject_HEAD
+    fa_state *st;         /* borrowed */
+    PyObject *sock;       /* strong: the listening Python socket */
+    PyObject *factory;    /* strong: protocol_factory */
+    PyObject *server;     /* strong: our Server, another object, or None */
+    PyObject *context;    /* strong: every connection runs in a copy of it */
+    PyObject *given_context; /* strong: what _start_serving was given, or None */
+    PyObject *sslcontext; /* strong or None */
+    PyObject *backlog;    /* strong, as given */
+    PyObject *handshake_timeout, *shutdown_timeout; /* strong, as given */
+    int fd;
+    int family, type, proto;
+    int batch;            /* how many to accept per readiness */
+} ListenerObject;
+
+struct TransportObject;
+
+/* The C part of a Server (server.c). Attached transports of ours are linked
+   through themselves: attaching costs two pointers. */
+typedef struct {
+    PyObject_HEAD
+    fa_state *st;         /* borrowed */
+    PyObject *loop;       /* strong */
+    PyObject *sockets;    /* strong: as given; NULL once closed */
+    PyObject *factory;    /* strong */
+    PyObject *ssl_context, *backlog;                /* strong */
+    PyObject *handshake_timeout, *shutdown_timeout; /* strong */
+    PyObject *context;    /* strong: of whoever made the server */
+    PyObject *waiters;    /* strong: list of wait_closed futures; NULL once
+                             they have been told */
+    PyObject *forever;    /* strong or NULL: serve_forever's future */
+    PyObject *foreign;    /* strong or NULL: WeakSet of attached transports
+                             that are not ours */
+    struct TransportObject *clients; /* borrowed, head of the list */
+    Py_ssize_t active;    /* length of the list, plus attached without a name */
+    uint8_t serving;
+} ServerObject;
 
 typedef struct TransportObject {
     PyObject_HEAD
@@ -115,12 +153,13 @@ transport_is_reading(const TransportObject *self)
 
 /* -- sockstream.c: the type ---------------------------------------------------- */
 
-/* A transport for an accepted fd, which it owns from here on (also on
-   failure, when it is closed). NULL on error. */
-FA_INTERNAL PyObject *sockstream_accepted(LoopObject *loop, int fd, int family,
-                                          int type, int proto,
-                                          const fa_addr *peer,
-                                          PyObject *protocol, PyObject *server,
+/* A transport for an accepted fd, which it owns from here on; on failure
+   (NULL) the fd stays with the caller. */
+FA_INTERNAL PyObject *sockstream_accepted(LoopObject *loop, int fd,
+                                          const ListenerObject *from,
+                                          const struct sockaddr_storage *peer,
+                                          socklen_t peer_len,
+                                          PyObject *protocol,
                                           PyObject *context);
 
 /* -- life.c: from connection_made to connection_lost --------------------------- */
@@ -255,6 +294,11 @@ FA_INTERNAL PyObject *transport_sock(TransportObject *self);
 /* Take over a Python socket: fd, fd_cell, addresses. 0 or -1. */
 FA_INTERNAL int transport_adopt(TransportObject *self, PyObject *sock);
 
+/* Remember the address that accept gave. 0 or -1. */
+FA_INTERNAL int transport_keep_peer(TransportObject *self,
+                                    const struct sockaddr_storage *addr,
+                                    socklen_t len);
+
 /* Remember the fd's own address while it is still open. */
 FA_INTERNAL void transport_keep_name(TransportObject *self);
 
@@ -273,6 +317,9 @@ FA_INTERNAL PyObject *addr_to_python(const struct sockaddr *addr,
 /* A transport of a server begins / ends. 0 or -1. */
 FA_INTERNAL int server_attach(TransportObject *self);
 FA_INTERNAL int server_detach(TransportObject *self);
+
+/* Leave the server's list, and nothing else. */
+FA_INTERNAL void server_forget(TransportObject *self);
 
 FA_INTERNAL int sockstream_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int server_type_init(PyObject *module, fa_state *st);

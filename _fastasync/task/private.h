@@ -89,6 +89,10 @@ FA_INTERNAL PyObject *task_step_callable(TaskObject *task, PyObject *exc);
 /* task.__wakeup: a builtin method of the task that takes the future (new). */
 FA_INTERNAL PyObject *task_wakeup_callable(TaskObject *task);
 
+/* st->task_entry: what asyncio would have scheduled for a ring entry. */
+FA_INTERNAL int task_entry_callable(int which, PyObject *task, PyObject *arg,
+                                    PyObject **callable, PyObject **context);
+
 /* Wake the task by `fut` (borrowed): what the callable above does. */
 FA_INTERNAL int task_wakeup(TaskObject *task, PyObject *fut);
 

@@ -119,6 +119,17 @@ task_wakeup_callable(TaskObject *task)
     return PyCFunction_New(&task_wakeup_def, (PyObject *)task);
 }
 
+int
+task_entry_callable(int which, PyObject *self, PyObject *arg,
+                    PyObject **callable, PyObject **context)
+{
+    TaskObject *task = (TaskObject *)self;
+    *callable = which ? task_wakeup_callable(task)
+                      : task_step_callable(task, arg);
+    *context = Py_NewRef(task->context);
+    return *callable == NULL ? -1 : 0;
+}
+
 /* -- a failed ring entry ----------------------------------------------------------- */
 
 /* "Exception in callback ..." as asyncio writes it for that callable. */

@@ -60,6 +60,9 @@ Task_finalize(PyObject *self)
         future_complain(fut, message, fut->st->str_task, NULL);
         fa_err_restore(raised);
     }
+    if (!FA_KEEPS_FINALIZED_TASKS) {
+        registry_remove(task);
+    }
     future_finalize(fut);
 }
 

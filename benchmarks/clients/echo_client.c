@@ -1,14 +1,16 @@
-/* Load for the echo servers: every connection sends a message, waits until all of
- * it came back, compares it byte by byte, and sends the next one.
+/* Load for the echo servers: every connection sends a message, waits until
+ * all of it came back, compares it byte by byte, and sends the next one.
  *
  *     echo_client ADDRESS CONNECTIONS SIZE SECONDS SERVER_PID
  *
- * Each message carries its own serial number and ends in a newline, so that lost,
- * doubled, misdirected or reordered bytes are seen, and readline() servers work.
- * Prints one JSON object: messages, server_cpu_ns, client_cpu_ns, wall_ns.
+ * Each message carries its own serial number and ends in a newline, so that
+ * lost, doubled, misdirected or reordered bytes are seen, and readline()
+ * servers work. Prints one JSON object: messages, server_cpu_ns,
+ * client_cpu_ns, wall_ns.
  *
- * Invariant: a connection has at most one message under way.  The events are edge
- * triggered; a short read or a short send therefore ends the work on a connection.
+ * Invariant: a connection has at most one message under way.  The events are
+ * edge triggered; a short read or a short send therefore ends the work on a
+ * connection.
  */
 #define _GNU_SOURCE
 #include "client.h"

@@ -2,13 +2,13 @@
  *
  *     http_client ADDRESS CONNECTIONS BODY SECONDS SERVER_PID
  *
- * Sends GET / on every connection, one request at a time, and insists on status
- * 200, a Content-Length and exactly BODY.  It stands in for wrk where wrk is not
- * installed, and runs before wrk where it is: wrk does not read bodies.
- * Prints one JSON object: messages, bytes, server_cpu_ns, wall_ns.
+ * Sends GET / on every connection, one request at a time, and insists on
+ * status 200, a Content-Length and exactly BODY.  It stands in for wrk where
+ * wrk is not installed, and runs before wrk where it is: wrk does not read
+ * bodies. Prints one JSON object: messages, bytes, server_cpu_ns, wall_ns.
  *
- * Invariant: a connection has at most one request under way, so that the end of
- * a response is the end of what there is to read.
+ * Invariant: a connection has at most one request under way, so that the end
+ * of a response is the end of what there is to read.
  */
 #define _GNU_SOURCE
 #include "client.h"

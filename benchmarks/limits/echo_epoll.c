@@ -4,13 +4,14 @@
  *     echo_epoll unix PATH  listens on PATH
  *     echo_epoll udp        one datagram socket on 127.0.0.1
  *
- * Prints "ready ADDRESS" and serves until it is killed.  Level-triggered epoll, one
- * recv and one send per readiness, one buffer for everybody.  run.py starts it as
- * the loop "limit": a Python server cannot cost less CPU per message than this with
- * the same system calls, so the ratio to it says what is left to gain.
+ * Prints "ready ADDRESS" and serves until it is killed.  Level-triggered
+ * epoll, one recv and one send per readiness, one buffer for everybody.
+ * run.py starts it as the loop "limit": a Python server cannot cost less CPU
+ * per message than this with the same system calls, so the ratio to it says
+ * what is left to gain.
  *
- * Invariant: while a connection has unsent bytes it is armed for writing only, so
- * its memory is bounded by one read.
+ * Invariant: while a connection has unsent bytes it is armed for writing
+ * only, so its memory is bounded by one read.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -157,7 +158,9 @@ server_run_streams(const Server *server)
 {
     struct epoll_event events[MAX_EVENTS];
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = NULL}};
-    if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener, &event) < 0) {
+    int error = epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener,
+                          &event);
+    if (error < 0) {
         fail("epoll_ctl");
     }
     for (;;) {
@@ -182,7 +185,9 @@ static _Noreturn void
 server_run_datagrams(const Server *server)
 {
     struct epoll_event event = {.events = EPOLLIN};
-    if (epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener, &event) < 0) {
+    int error = epoll_ctl(server->epoll, EPOLL_CTL_ADD, server->listener,
+                          &event);
+    if (error < 0) {
         fail("epoll_ctl");
     }
     for (;;) {

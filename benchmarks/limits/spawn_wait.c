@@ -29,8 +29,9 @@ spawn_and_wait(char **environment)
     char *arguments[] = {"/bin/true", NULL};
     pid_t pid;
     int status;
-    if (posix_spawn(&pid, arguments[0], NULL, NULL, arguments, environment) != 0
-        || waitpid(pid, &status, 0) != pid || status != 0) {
+    int error = posix_spawn(&pid, arguments[0], NULL, NULL, arguments,
+                            environment);
+    if (error != 0 || waitpid(pid, &status, 0) != pid || status != 0) {
         fprintf(stderr, "/bin/true could not be run\n");
         exit(1);
     }

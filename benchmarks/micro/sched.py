@@ -71,7 +71,7 @@ async def call_soon_batch(n: int, chunk: int) -> None:
 
 @batched(FLOOD)
 async def call_soon_flood(n: int, chunk: int) -> None:
-    """The same, 200,000 at a time: allocator, caches and collector feel it."""
+    """call_soon with 3 arguments 200,000 times at once: caches and gc feel it."""
     await batches_of_call_soon(n, chunk)
 
 
@@ -92,7 +92,7 @@ async def call_soon_threadsafe(n: int, chunk: int) -> None:
 
 @batched(FLOOD)
 async def call_soon_threadsafe_flood(n: int, chunk: int) -> None:
-    """The same, 200,000 at a time."""
+    """call_soon_threadsafe 200,000 times at once, from the loop's own thread."""
     await batches_of_threadsafe(n, chunk)
 
 
@@ -131,7 +131,7 @@ async def call_later_cancel(n: int, chunk: int) -> None:
 
 @batched(FLOOD)
 async def call_later_cancel_flood(n: int, chunk: int) -> None:
-    """The same, 200,000 at a time."""
+    """call_later(30, callback).cancel() 200,000 times at once."""
     await batches_of_call_later(n, chunk)
 
 

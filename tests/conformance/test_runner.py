@@ -289,6 +289,16 @@ def test_a_dead_import_loses_every_test(
 
 
 @needs_test_package
+def test_asyncios_own_task_under_our_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = SABOTEUR + "\nfrom asyncio import Task\n"
+    run = _sabotaged(tmp_path, monkeypatch, "pass", source=source)
+    assert {o.status for o in run.outcomes.values()} == {"lost"}
+    assert all("is asyncio's own" in o.detail for o in run.outcomes.values())
+
+
+@needs_test_package
 @pytest.mark.parametrize(
     ("deed", "grown"),
     [

@@ -65,7 +65,7 @@ def test_an_unknown_name_is_an_attribute_error_with_pythons_text():
 def test_dir_shows_the_window_and_not_the_plumbing():
     names = dir(fastasync)
     assert set(fastasync.__all__) <= set(names)
-    assert {"Any", "_sys", "_types", "_collect"}.isdisjoint(names)
+    assert {"Any", "_types", "_collect", "_install"}.isdisjoint(names)
     assert names == sorted(names)
 
 

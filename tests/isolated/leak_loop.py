@@ -45,7 +45,6 @@ def wrong_calls(loop):
         lambda: loop.add_reader(object(), print),
         lambda: loop.run_until_complete(None),
         lambda: loop.set_task_factory(1),
-        lambda: loop.call_exception_handler(1),
         lambda: loop.create_task(1),
     ):
         try:

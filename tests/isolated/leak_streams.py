@@ -14,6 +14,8 @@ async def echo(reader, writer):
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
+    except ConnectionError:
+        pass
     finally:
         writer.close()
 

@@ -35,11 +35,11 @@ async def endings():
         return_exceptions=True,
     )
     assert len(results) == 20
-    future = loop.create_future()
-    waiting = [loop.create_task(waits(future), name=f"w{n}") for n in range(10)]
+    future, given_up = loop.create_future(), loop.create_future()
+    waiting = [loop.create_task(waits(future), name=f"w{n}") for n in range(5)]
+    waiting += [loop.create_task(waits(given_up)) for _ in range(5)]
     await asyncio.sleep(0)
-    for task in waiting[:5]:
-        task.cancel("enough")
+    waiting[5].cancel("enough")  # and with it given_up, and all who wait
     future.set_result(object())
     await asyncio.wait(waiting)
     await Subclass(returns(), loop=loop)

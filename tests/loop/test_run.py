@@ -4,7 +4,6 @@ import asyncio
 import gc
 import sys
 import threading
-import warnings
 
 import pytest
 

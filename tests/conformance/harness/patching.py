@@ -75,6 +75,10 @@ _HOOKS = (
 _HOMES = ("asyncio", "asyncio.events", "asyncio.futures", "asyncio.tasks")
 
 
+# An implementation that has these names at all must have its own behind them.
+_OWN = ("Task", "Future", "Handle", "TimerHandle")
+
+
 class PatchError(Exception):
     """The implementation lacks something the mode cannot do without."""
 
@@ -86,11 +90,11 @@ def load_implementation(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
-def apply(ours: ModuleType, mode: str) -> dict[str, Any]:
+def apply(ours: ModuleType, mode: str) -> dict[str, tuple[Any, Any]]:
     """Patch this interpreter for *mode*.
 
-    Returns the stock objects that were replaced under their names: nothing
-    that runs later may hold one of them.
+    Returns, by name, the stock objects that were replaced and ours in their
+    place: nothing that runs later may hold one of the former.
     """
     loop_class = getattr(ours, "Loop", None)
     if not isinstance(loop_class, type):
@@ -147,7 +151,7 @@ def _pairs(ours: ModuleType) -> Iterator[tuple[str, Any, Any]]:
                 break
 
 
-def _patch_names(ours: ModuleType) -> dict[str, Any]:
+def _patch_names(ours: ModuleType) -> dict[str, tuple[Any, Any]]:
     """Replace every object of asyncio that has a namesake of ours.
 
     Goes by identity, so it finds the names under which asyncio keeps the C
@@ -155,6 +159,10 @@ def _patch_names(ours: ModuleType) -> dict[str, Any]:
     and leaves the pure Python twins (``_PyTask``, ``_py_...``) alone.
     """
     pairs = list(_pairs(ours))
+    names = {name for name, _, _ in pairs}
+    for name in _OWN:
+        if hasattr(ours, name) and name not in names:
+            raise PatchError(f"{ours.__name__}.{name} is asyncio's own")
     for module in _asyncio_modules():
         for key, value in list(vars(module).items()):
             if key.lower().startswith("_py"):
@@ -162,7 +170,7 @@ def _patch_names(ours: ModuleType) -> dict[str, Any]:
             for _, stock, mine in pairs:
                 if value is stock:
                     setattr(module, key, mine)
-    return {name: stock for name, stock, _ in pairs}
+    return {name: (stock, mine) for name, stock, mine in pairs}
 
 
 def _patch_policy(ours: ModuleType) -> None:

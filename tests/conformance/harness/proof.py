@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 Counters = Callable[[], Mapping[str, int]]
+# By name: the stock object, and ours that took its place.
+Replaced = Mapping[str, tuple[Any, Any]]
 
 
 class ProofError(Exception):
@@ -25,7 +27,7 @@ class ProofError(Exception):
 class Witness:
     """Counts what a test makes of ours."""
 
-    def __init__(self, loop_class: type, replaced: Mapping[str, Any]) -> None:
+    def __init__(self, loop_class: type, replaced: Replaced) -> None:
         self.loops = 0
         self._replaced = replaced
         self._native = _native_counters(loop_class)
@@ -83,10 +85,17 @@ class Witness:
         for base in test_class.__mro__:
             for key, value in vars(base).items():
                 value = getattr(value, "__func__", value)
-                for name, stock in self._replaced.items():
-                    if value is stock:
+                for name, (stock, mine) in self._replaced.items():
+                    if _stems_from(value, stock, mine):
                         return f"{base.__name__}.{key} is asyncio's own {name}"
         return None
+
+
+def _stems_from(value: Any, stock: Any, mine: Any) -> bool:
+    """Whether *value* is *stock*, or a subclass of it without ours."""
+    if not isinstance(value, type):
+        return value is stock
+    return stock in value.__mro__ and mine not in value.__mro__
 
 
 def _native_counters(loop_class: type) -> Counters:

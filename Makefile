@@ -1,0 +1,60 @@
+# Everything one does with this checkout. `make` or `make help` lists it.
+#
+#   PYTHON=python3.13   the interpreter to use (default: python3)
+#   PYTHONS=...         for `make matrix`: see tools/pythons.sh
+#   ARGS=...            more arguments for pytest or the benchmarks
+
+PYTHON ?= python3
+VENV   := .venv
+IN     := $(VENV)/bin/python
+ARGS   ?=
+
+SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
+             -not -path '*/__pycache__/*') setup.py pyproject.toml
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build lint sanitize leaks matrix bench clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
+
+run: $(VENV)/.examples  ## build, then the tour: one program on asyncio and on fastasync
+	$(IN) examples/tour.py $(ARGS)
+
+test: $(VENV)/.test  ## build, then all tests, CPython's own among them
+	$(IN) -m pytest $(ARGS)
+
+build: $(VENV)/.built  ## build and install into .venv
+
+lint: $(VENV)/.lint  ## the checks of the house, types, both builds without a warning
+	$(IN) tools/check_layers.py
+	$(IN) tools/check_sizes.py
+	$(IN) tools/check_compat.py
+	$(IN) tools/check_duplicates.py
+	$(IN) -m mypy
+	tools/both_builds.sh $(IN)
+
+sanitize:  ## the tests on a build with AddressSanitizer and UBSan
+	PYTHON=$(PYTHON) tools/sanitize.sh $(ARGS)
+
+leaks: $(VENV)/.built  ## repeat scenarios and see whether anything grows
+	$(IN) tools/leaks.py $(ARGS)
+
+matrix:  ## install and test on every Python that can be found
+	tools/matrix.sh $(ARGS)
+
+bench: $(VENV)/.bench  ## measure against asyncio, uvloop and the limits
+	$(IN) benchmarks/run.py $(ARGS)
+
+clean:  ## remove everything that was built
+	rm -rf $(VENV) .matrix .sanitize build dist *.egg-info *.so
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.built: $(SOURCES) tools/venv.sh
+	tools/venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+# One stamp for each extra of pyproject.toml: .test, .examples, .lint, .bench.
+$(VENV)/.%: $(VENV)/.built
+	$(IN) -m pip install --quiet --disable-pip-version-check "fastasync[$*]"
+	@touch $@

@@ -1,0 +1,13 @@
+/* net/net.c: the types of this room, in the order they need each other. */
+#include "net/transport.h"
+
+int
+net_types_init(PyObject *module, fa_state *st)
+{
+    if (sockstream_type_init(module, st) < 0 ||
+        server_type_init(module, st) < 0 || accept_type_init(module, st) < 0)
+    {
+        return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,81 @@
+# The types of the package. To a type checker Task, Future and the rest of
+# asyncio's names are asyncio's own classes: ours pass for them at run time
+# (isinstance too), and code that mixes both must check.
+
+import sys
+from asyncio import (
+    base_events as base_events,
+    constants as constants,
+    coroutines as coroutines,
+    events as events,
+    exceptions as exceptions,
+    format_helpers as format_helpers,
+    futures as futures,
+    locks as locks,
+    protocols as protocols,
+    queues as queues,
+    runners as runners,
+    sslproto as sslproto,
+    streams as streams,
+    subprocess as subprocess,
+    taskgroups as taskgroups,
+    tasks as tasks,
+    threads as threads,
+    timeouts as timeouts,
+    transports as transports,
+    trsock as trsock,
+    unix_events as unix_events,
+)
+
+# asyncio's names, submodule by submodule: a whole 'from asyncio import *' would
+# bring run, Runner and new_event_loop too, which are ours.
+from asyncio.base_events import *
+from asyncio.coroutines import *
+from asyncio.events import (
+    AbstractEventLoop as AbstractEventLoop,
+    AbstractServer as AbstractServer,
+    Handle as Handle,
+    TimerHandle as TimerHandle,
+    _get_running_loop as _get_running_loop,
+    _set_running_loop as _set_running_loop,
+    get_event_loop as get_event_loop,
+    get_event_loop_policy as get_event_loop_policy,
+    get_running_loop as get_running_loop,
+    set_event_loop as set_event_loop,
+    set_event_loop_policy as set_event_loop_policy,
+)
+from asyncio.exceptions import *
+from asyncio.futures import *
+from asyncio.locks import *
+from asyncio.protocols import *
+from asyncio.queues import *
+from asyncio.streams import *
+from asyncio.subprocess import *
+from asyncio.taskgroups import *
+from asyncio.tasks import *
+from asyncio.threads import *
+from asyncio.timeouts import *
+from asyncio.transports import *
+from asyncio.unix_events import *
+
+from ._install import install as install, uninstall as uninstall
+from ._loop import Loop as Loop, new_event_loop as new_event_loop
+from ._run import Runner as Runner, run as run
+from ._version import __version__ as __version__
+
+if sys.version_info >= (3, 14):
+    from asyncio.graph import *
+else:
+    from asyncio.events import (
+        AbstractEventLoopPolicy as AbstractEventLoopPolicy,
+        get_child_watcher as get_child_watcher,
+        set_child_watcher as set_child_watcher,
+    )
+
+if sys.version_info < (3, 14):
+    class EventLoopPolicy(unix_events.DefaultEventLoopPolicy):
+        def new_event_loop(self) -> Loop: ...
+
+elif sys.version_info < (3, 16):
+    class EventLoopPolicy(unix_events._DefaultEventLoopPolicy):
+        def new_event_loop(self) -> Loop: ...

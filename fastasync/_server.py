@@ -1,0 +1,102 @@
+"""Server: what asyncio's servers do, on fastasync's C core.
+
+`ServerCore` (C) accepts connections, counts them and closes; the coroutines
+(start_serving, serve_forever, wait_closed) are asyncio's own, inherited from
+the Server of the running Python version, so a Server of ours is an
+`asyncio.Server` too.
+"""
+
+from __future__ import annotations
+
+import types
+from asyncio import base_events, constants, unix_events
+from collections.abc import Callable
+from typing import Any
+
+import _fastasync
+
+__all__ = ("Server", "create_server", "create_unix_server", "start_serving")
+
+
+class Server(_fastasync.ServerCore, base_events.Server):
+    """A server made by `loop.create_server` or `loop.create_unix_server`."""
+
+    __module__ = "fastasync"
+
+
+class _Names(dict[str, Any]):
+    """The globals of a module, some of them replaced.
+
+    Any other name is looked up in the module itself, each time: what a test or
+    a tool has rebound there is found.
+    """
+
+    def __init__(self, module: types.ModuleType, **replaced: Any) -> None:
+        super().__init__(replaced, __name__=module.__name__)
+        self._module = module
+
+    def __missing__(self, name: str) -> Any:
+        return vars(self._module)[name]
+
+
+class _Module:
+    """A module as an object, some of its attributes replaced."""
+
+    def __init__(self, module: types.ModuleType, **replaced: Any) -> None:
+        self.__dict__.update(replaced, _module=module)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
+
+
+def _with_globals(
+    function: types.FunctionType, names: dict[str, Any]
+) -> Callable[..., Any]:
+    """Return asyncio's function running with other globals."""
+    copy = types.FunctionType(
+        function.__code__,
+        names,
+        function.__name__,
+        function.__defaults__,
+        function.__closure__,
+    )
+    copy.__kwdefaults__ = function.__kwdefaults__
+    copy.__qualname__ = function.__qualname__
+    copy.__doc__ = function.__doc__
+    return copy
+
+
+#: asyncio's own coroutines, making servers of our class.
+create_server = _with_globals(
+    base_events.BaseEventLoop.create_server,
+    _Names(base_events, Server=Server),
+)
+create_unix_server = _with_globals(
+    unix_events._UnixSelectorEventLoop.create_unix_server,
+    _Names(unix_events, base_events=_Module(base_events, Server=Server)),
+)
+
+
+def start_serving(
+    loop: Any,
+    protocol_factory: Callable[[], Any],
+    sock: Any,
+    sslcontext: Any = None,
+    server: Any = None,
+    backlog: int = 100,
+    ssl_handshake_timeout: float | None = constants.SSL_HANDSHAKE_TIMEOUT,
+    ssl_shutdown_timeout: float | None = constants.SSL_SHUTDOWN_TIMEOUT,
+    context: Any = None,
+) -> None:
+    """Accept connections on a listening socket: loop._start_serving."""
+    _fastasync.start_serving(
+        loop,
+        protocol_factory,
+        sock,
+        sslcontext,
+        server,
+        backlog,
+        ssl_handshake_timeout,
+        ssl_shutdown_timeout,
+        context,
+    )

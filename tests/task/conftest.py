@@ -1,0 +1,19 @@
+"""Makes tests/support.py and pairs.py importable; the fixture `same`."""
+
+import pathlib
+import sys
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+
+import pairs  # noqa: E402
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "debug"])
+def same(request):
+    """Run a script on every pair, in debug mode too, and compare."""
+    def run(script):
+        return pairs.same(script, debug=request.param)
+    return run
