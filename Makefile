@@ -37,8 +37,10 @@ lint: $(VENV)/.lint  ## the checks of the house, types, both builds without a wa
 sanitize:  ## the tests on a build with AddressSanitizer and UBSan
 	PYTHON=$(PYTHON) tools/sanitize.sh $(ARGS)
 
-leaks: $(VENV)/.built  ## repeat scenarios and see whether anything grows
+leaks: $(VENV)/.test  ## repeat tests and scenarios and see whether anything grows
+	$(IN) -m pytest tests/isolated
 	$(IN) tools/leaks.py $(ARGS)
+	$(IN) tests/conformance/run.py --mode namespace --leaks
 
 matrix:  ## install and test on every Python that can be found
 	tools/matrix.sh $(ARGS)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import socket
 import sys
 import warnings
@@ -116,6 +117,51 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 }
 
 
+class _Transports(weakref.WeakValueDictionary[int, Any]):
+    """Which transport uses which file descriptor, as borrowed code sees it.
+
+    The C core keeps account of its own transports; asyncio's (UDP) stand here.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        super().__init__()
+        self._loop = weakref.ref(loop)
+
+    def __setitem__(self, fd: int, transport: Any) -> None:
+        loop = self._loop()
+        if isinstance(transport, _fastasync.SocketTransport):
+            if loop is not None:
+                loop._claim_fd(fd, transport)
+            return
+        super().__setitem__(fd, transport)
+        if loop is not None:
+            loop._foreign_transports = True
+
+    def __delitem__(self, fd: int) -> None:
+        if fd in self.data:
+            super().__delitem__(fd)
+            return
+        loop = self._loop()
+        if loop is None or not loop._release_fd(fd):
+            raise KeyError(fd)
+
+
+class _SelectorView:
+    """What asyncio's own transports ask a loop's selector, in their repr."""
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = weakref.ref(loop)
+
+    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
+        """Return what the file is watched for, KeyError if for nothing."""
+        loop = self._loop()
+        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
+        events = 0 if loop is None else loop._watched(fd)
+        if not events:
+            raise KeyError(f"{fileobj!r} is not registered")
+        return selectors.SelectorKey(fileobj, fd, events, None)
+
+
 class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     """An event loop with the interface and the semantics of asyncio's.
 
@@ -143,7 +189,8 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         self._coroutine_origin_tracking_saved_depth: int | None = None
         self._signal_handlers: dict[int, Any] = {}
         self._unix_server_sockets: dict[socket.socket, int] = {}
-        self._transports: Any = weakref.WeakValueDictionary()
+        self._transports = _Transports(self)
+        self._selector: Any = _SelectorView(self)
         self._ssock: socket.socket | None = None
         self._self_pipe: socket.socket | None = None
         if sys.version_info >= (3, 14):
@@ -176,6 +223,7 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             base_events.logger.debug("Close %r", self)
         self._close_self_pipe()
         self._close()
+        self._selector = None
         self._executor_shutdown_called = True
         executor = self._default_executor
         if executor is not None:

@@ -58,15 +58,33 @@ io_fileno(LoopObject *loop, PyObject *file, int strict)
     return fd;
 }
 
-/* RuntimeError if a transport that is not closing owns the fd. */
+/* The transport that uses the fd (new), NULL = none, or an error. */
+static PyObject *
+io_transport(LoopObject *loop, int fd)
+{
+    PyObject *owner = loop_io_owner(loop, fd);
+    if (FA_LIKELY(owner != NULL || !loop->foreign_transports)) {
+        return Py_XNewRef(owner);
+    }
+    PyObject *table =
+        PyObject_GetAttrString((PyObject *)loop, "_transports");
+    PyObject *found =
+        table == NULL ? NULL : PyObject_CallMethod(table, "get", "i", fd);
+    Py_XDECREF(table);
+    if (found == Py_None) {
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
+/* RuntimeError if a transport that is not closing uses the fd. */
 static int
 io_check_no_transport(LoopObject *loop, int fd)
 {
-    PyObject *owner = loop_io_owner(loop, fd);
-    if (FA_LIKELY(owner == NULL)) {
-        return 0;
+    PyObject *transport = io_transport(loop, fd);
+    if (FA_LIKELY(transport == NULL)) {
+        return PyErr_Occurred() ? -1 : 0;
     }
-    PyObject *transport = Py_NewRef(owner);
     PyObject *closing = PyObject_CallMethod(transport, "is_closing", NULL);
     int is_closing = closing == NULL ? -1 : PyObject_IsTrue(closing);
     Py_XDECREF(closing);
@@ -222,6 +240,58 @@ PyDoc_STRVAR(remove_writer_doc,
 "Stop watching fd for writing; True if it was watched.\n"
 "See asyncio.loop.remove_writer.");
 
+PyDoc_STRVAR(Loop_watched_doc,
+"_watched($self, fd, /)\n--\n\n"
+"What the fd is watched for: 1 = reading, 2 = writing, 3 = both, 0.");
+
+static PyObject *
+Loop_watched(LoopObject *loop, PyObject *file)
+{
+    int fd = io_fileno(loop, file, 0);
+    if (fd < 0) {
+        return NULL;
+    }
+    return PyLong_FromLong((loop_io_watcher(loop, fd, FA_IN) ? FA_IN : 0) |
+                           (loop_io_watcher(loop, fd, FA_OUT) ? FA_OUT : 0));
+}
+
+PyDoc_STRVAR(Loop_claim_fd_doc,
+"_claim_fd($self, fd, transport, /)\n--\n\n"
+"The transport of ours owns the fd again, after sendfile has used it.");
+
+static PyObject *
+Loop_claim_fd(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs != 2 || !PyLong_Check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "_claim_fd() takes fd, transport");
+        return NULL;
+    }
+    int fd = io_fileno(loop, args[0], 1);
+    if (fd < 0 || loop_io_claim(loop, fd, args[1]) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+PyDoc_STRVAR(Loop_release_fd_doc,
+"_release_fd($self, fd, /)\n--\n\n"
+"Allow sock_*() on the fd of a transport of ours; False if it has none.");
+
+static PyObject *
+Loop_release_fd(LoopObject *loop, PyObject *file)
+{
+    int fd = io_fileno(loop, file, 0);
+    if (fd < 0) {
+        return NULL;
+    }
+    PyObject *owner = loop_io_owner(loop, fd);
+    if (owner == NULL) {
+        Py_RETURN_FALSE;
+    }
+    loop_io_release(loop, fd, owner);
+    Py_RETURN_TRUE;
+}
+
 #define ADD(name, function, doc) \
     {name, (PyCFunction)(void (*)(void))(function), \
      METH_FASTCALL | METH_KEYWORDS, doc}
@@ -238,6 +308,10 @@ PyMethodDef loop_io_methods[] = {
      remove_reader_doc},
     {"_remove_writer", (PyCFunction)Loop__remove_writer, METH_O,
      remove_writer_doc},
+    {"_watched", (PyCFunction)Loop_watched, METH_O, Loop_watched_doc},
+    {"_claim_fd", (PyCFunction)(void (*)(void))Loop_claim_fd, METH_FASTCALL,
+     Loop_claim_fd_doc},
+    {"_release_fd", (PyCFunction)Loop_release_fd, METH_O, Loop_release_fd_doc},
     {"_ensure_fd_no_transport", (PyCFunction)Loop_ensure_fd_no_transport,
      METH_O, Loop_ensure_fd_no_transport_doc},
     {NULL, NULL, 0, NULL},

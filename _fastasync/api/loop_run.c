@@ -99,8 +99,8 @@ run_setup(LoopObject *loop, PyObject **saved_hooks)
     loop->thread_id = PyThread_get_thread_ident();
     loop->tstate = PyThreadState_Get();
     loop->running = 1;
-    loop->last_poll = clock_ticks();
-    loop->turns = 0;
+    loop->turns = FA_POLL_EVERY;
+    loop->brisk = FA_POLL_BRISK - 1;
     return run_set_running_loop(loop->st, (PyObject *)loop);
 }
 
@@ -387,6 +387,7 @@ Loop_run_once(LoopObject *loop, PyObject *Py_UNUSED(ignored))
     if (loop_check_closed(loop) < 0) {
         return NULL;
     }
+    loop->turns = FA_POLL_EVERY; // whoever asks for one turn wants its I/O
     int rc = loop_run_once(loop);
     loop_current_settle(loop);
     return rc < 0 ? NULL : Py_NewRef(Py_None);

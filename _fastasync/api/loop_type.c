@@ -268,6 +268,7 @@ static PyGetSetDef Loop_getset[] = {
     FLAG("_debug", debug, Loop_set_flag),
     FLAG("_stopping", stopping, Loop_set_flag),
     FLAG("_closed", closed, NULL),
+    FLAG("_foreign_transports", foreign_transports, Loop_set_flag),
     {"_thread_id", (getter)Loop_get_thread_id, NULL, NULL, NULL},
     {"_ready", (getter)Loop_get_ready, NULL, NULL, NULL},
     {"_scheduled", (getter)Loop_get_scheduled, NULL, NULL, NULL},

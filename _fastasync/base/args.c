@@ -12,22 +12,50 @@ args_plural(Py_ssize_t n)
     return n == 1 ? "" : "s";
 }
 
-/* TypeError: more positional arguments than parameters. */
-static int
-args_too_many(const fa_args *spec, Py_ssize_t nargs)
+/* The function's name without its class, as C functions call themselves. */
+static const char *
+args_short_name(const fa_args *spec)
 {
-    int python = spec->python; // a Python function counts self
-    int most = spec->positional + python;
-    const char *were = nargs + python == 1 ? "was" : "were";
-    if (!python) {
+    const char *dot = strrchr(spec->fname, '.');
+    return dot != NULL ? dot + 1 : spec->fname;
+}
+
+/* The same in the words of a C function. */
+static int
+args_too_many_c(const fa_args *spec, Py_ssize_t nargs, Py_ssize_t nkw)
+{
+    const char *fname = args_short_name(spec);
+    if (nargs + nkw > spec->total) {
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes at most %d %sargument%s (%zd given)", fname,
+                     spec->total, nargs == 0 ? "keyword " : "",
+                     args_plural(spec->total), nargs + nkw);
+    }
+    else if (spec->positional == 0) {
+        PyErr_Format(PyExc_TypeError, "%s() takes no positional arguments",
+                     fname);
+    }
+    else {
         PyErr_Format(PyExc_TypeError,
                      "%s() takes %s %d positional argument%s (%zd given)",
-                     strrchr(spec->fname, '.') ? strrchr(spec->fname, '.') + 1
-                                               : spec->fname,
-                     spec->required == most ? "exactly" : "at most", most,
-                     args_plural(most), nargs);
+                     fname,
+                     spec->required == spec->positional ? "exactly"
+                                                        : "at most",
+                     spec->positional, args_plural(spec->positional), nargs);
     }
-    else if (spec->required < spec->positional) {
+    return -1;
+}
+
+/* TypeError: more positional arguments than parameters. */
+static int
+args_too_many(const fa_args *spec, Py_ssize_t nargs, Py_ssize_t nkw)
+{
+    if (!spec->python) {
+        return args_too_many_c(spec, nargs, nkw);
+    }
+    int most = spec->positional + 1; // a Python function counts self
+    const char *were = nargs == 0 ? "was" : "were";
+    if (spec->required < spec->positional) {
         PyErr_Format(PyExc_TypeError,
                      "%s() takes from %d to %d positional arguments "
                      "but %zd %s given",
@@ -74,12 +102,21 @@ args_missing(const fa_args *spec, PyObject **out)
             first = i;
         }
     }
+    if (!spec->python && spec->names[first][0] == '\0') {
+        // a positional-only parameter has no name to be missed
+        PyErr_Format(PyExc_TypeError,
+                     "%s() takes %s %d positional argument%s (%zd given)",
+                     args_short_name(spec),
+                     spec->required == spec->positional ? "exactly"
+                                                        : "at least",
+                     spec->required, args_plural(spec->required),
+                     spec->required - count);
+        return -1;
+    }
     if (!spec->python) {
-        const char *dot = strrchr(spec->fname, '.');
         PyErr_Format(PyExc_TypeError,
                      "%s() missing required argument '%s' (pos %d)",
-                     dot ? dot + 1 : spec->fname, spec->names[first],
-                     first + 1);
+                     args_short_name(spec), spec->names[first], first + 1);
         return -1;
     }
     PyObject *names = args_missing_names(spec, out, count);
@@ -101,15 +138,14 @@ args_unexpected(const fa_args *spec, PyObject *key)
                      spec->fname, key);
         return -1;
     }
-    const char *dot = strrchr(spec->fname, '.');
 #if FA_PY313
     PyErr_Format(PyExc_TypeError,
                  "%s() got an unexpected keyword argument '%S'",
-                 dot ? dot + 1 : spec->fname, key);
+                 args_short_name(spec), key);
 #else
     PyErr_Format(PyExc_TypeError,
                  "'%S' is an invalid keyword argument for %s()", key,
-                 dot ? dot + 1 : spec->fname);
+                 args_short_name(spec));
 #endif
     return -1;
 }
@@ -134,12 +170,10 @@ args_keyword(const fa_args *spec, PyObject *key, PyObject *value,
                              spec->fname, spec->names[i]);
             }
             else {
-                const char *dot = strrchr(spec->fname, '.');
                 PyErr_Format(PyExc_TypeError,
                              "argument for %s() given by name ('%s') and "
                              "position (%d)",
-                             dot ? dot + 1 : spec->fname, spec->names[i],
-                             i + 1);
+                             args_short_name(spec), spec->names[i], i + 1);
             }
             return -1;
         }
@@ -152,17 +186,25 @@ args_keyword(const fa_args *spec, PyObject *key, PyObject *value,
 /* Positional part; with varargs only the named ones are taken. */
 static int
 args_positional(const fa_args *spec, PyObject *const *args, Py_ssize_t nargs,
-                PyObject **out)
+                Py_ssize_t nkw, PyObject **out)
 {
     memset(out, 0, sizeof(PyObject *) * (size_t)spec->total);
+    if (!spec->varargs &&
+        (nargs > spec->positional ||
+         (!spec->python && nargs + nkw > spec->total)))
+    {
+        return args_too_many(spec, nargs, nkw);
+    }
     if (nargs > spec->positional) {
-        if (!spec->varargs) {
-            return args_too_many(spec, nargs);
-        }
         nargs = spec->positional;
     }
     for (Py_ssize_t i = 0; i < nargs; i++) {
         out[i] = args[i];
+    }
+    if (!spec->python && nargs < spec->required &&
+        spec->names[nargs][0] == '\0')
+    {
+        return args_missing(spec, out); // comes before looking at keywords
     }
     return 0;
 }
@@ -182,10 +224,10 @@ int
 fa_args_parse(const fa_args *spec, PyObject *const *args, Py_ssize_t nargs,
               PyObject *kwnames, PyObject **out)
 {
-    if (args_positional(spec, args, nargs, out) < 0) {
+    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    if (args_positional(spec, args, nargs, nkw, out) < 0) {
         return -1;
     }
-    Py_ssize_t nkw = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
     for (Py_ssize_t i = 0; i < nkw; i++) {
         if (args_keyword(spec, PyTuple_GET_ITEM(kwnames, i), args[nargs + i],
                          out) < 0)
@@ -200,8 +242,9 @@ int
 fa_args_parse_tuple(const fa_args *spec, PyObject *args, PyObject *kwargs,
                     PyObject **out)
 {
+    Py_ssize_t nkw = kwargs == NULL ? 0 : PyDict_GET_SIZE(kwargs);
     if (args_positional(spec, ((PyTupleObject *)args)->ob_item,
-                        PyTuple_GET_SIZE(args), out) < 0)
+                        PyTuple_GET_SIZE(args), nkw, out) < 0)
     {
         return -1;
     }

@@ -207,6 +207,10 @@ loop_poll(LoopObject *loop, int64_t timeout_ns)
     loop_current_settle(loop);
     int n = loop_wait(loop, timeout_ns, events);
     loop->turns = 0;
+    if (loop->brisk > 0) {
+        loop->brisk--;
+        loop->turns = FA_POLL_EVERY;
+    }
     loop->last_poll = clock_ticks();
     if (FA_UNLIKELY(n == -EINTR)) {
         return PyErr_CheckSignals();

@@ -69,6 +69,8 @@ typedef struct LoopObject {
     int wakeup;         /* fd or -1 */
     uint64_t last_poll; /* clock_ticks() when the poller was last asked */
     int turns;          /* iterations since then */
+    int brisk;          /* so many more polls follow each other: the first
+                           turns of a run see all I/O, as asyncio's do */
     uint64_t ticks_per_us;
 
     /* run state */
@@ -88,6 +90,8 @@ typedef struct LoopObject {
     uint8_t direct;        /* entries may be pushed without calling call_soon:
                               not overridden and not in debug mode */
     uint8_t current_stale; /* current.h */
+    uint8_t foreign_transports; /* loop._transports (Python) names owners of
+                                   fds that are no transports of ours */
     uint8_t was_debug;     /* set_debug(True) was called: origin tracking may
                               have to be reset */
 
@@ -101,6 +105,9 @@ typedef struct LoopObject {
 } LoopObject;
 
 #define FA_SCRATCH_SIZE (64 * 1024)
+
+#define FA_POLL_EVERY 1024 /* poll after so many turns at the latest */
+#define FA_POLL_BRISK 4    /* the first turns of a run poll each */
 
 /* -- kinds of loops ------------------------------------------------------- */
 

@@ -3,8 +3,9 @@
    The order is asyncio's: I/O, then due timers, then as many entries as the
    ring holds at that point. What differs is how often the kernel is asked:
    while the ring has work, epoll_wait(0) would only tell what a later one will
-   tell as well, so it is skipped until POLL_EVERY_US have passed or POLL_EVERY
-   turns are over; timers are looked at in the same rhythm. Nothing of an
+   tell as well, so it is skipped until POLL_EVERY_US have passed or
+   FA_POLL_EVERY turns are over (but not in the first turns of a run, since
+   programs pump I/O by running the loop briefly); timers are looked at in the same rhythm. Nothing of an
    iteration lives in the loop while an entry runs (re-entrancy). HOT.
    Benchmarks: call_soon_chain, sleep0_1. */
 #include "base/errors.h"
@@ -12,8 +13,7 @@
 #include "loop/handle.h"
 #include "loop/loop.h"
 
-#define POLL_EVERY_US 250  /* fairness towards I/O, in time ... */
-#define POLL_EVERY 1024    /* ... and in turns */
+#define POLL_EVERY_US 250  /* fairness towards I/O */
 #define TIMERS_EVERY_US 20 /* how late a timer may be while others run */
 
 /* HOT. Is it time to ask the kernel although the ring has work? */
@@ -22,7 +22,7 @@ loop_poll_due(LoopObject *loop)
 {
     uint64_t passed = clock_ticks() - loop->last_poll;
     uint64_t limit = loop->timers.len > 0 ? TIMERS_EVERY_US : POLL_EVERY_US;
-    return ++loop->turns >= POLL_EVERY ||
+    return ++loop->turns >= FA_POLL_EVERY ||
            passed >= limit * loop->ticks_per_us || loop->stopping ||
            (loop->timers.len > 0 && (loop->overridden & FA_OV_TIME));
 }

@@ -79,6 +79,10 @@ listener_ask_socket(ListenerObject *self)
     PyObject *fd = PyObject_CallMethodNoArgs(self->sock, st->str_fileno);
     self->fd = fd == NULL ? -1 : (int)PyLong_AsLong(fd);
     Py_XDECREF(fd);
+    if (self->fd < 0 && !PyErr_Occurred()) {
+        PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %d",
+                     self->fd);
+    }
     if (!PyErr_Occurred()) {
         self->family = listener_number(self->sock, st->str_family);
     }

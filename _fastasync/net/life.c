@@ -126,11 +126,11 @@ life_call_soon(TransportObject *self, PyObject *callback, PyObject *arg,
 
 /* fa_run: connection_made of the protocol the transport was made with. */
 static int
-life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *protocol)
+life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *method)
 {
     TransportObject *self = (TransportObject *)op;
-    int rc = self->lost ? 0 : protocol_made(self, protocol);
-    Py_DECREF(protocol);
+    int rc = self->lost ? 0 : protocol_made(self, method);
+    Py_DECREF(method);
     Py_DECREF(op);
     return rc;
 }
@@ -164,13 +164,10 @@ life_run_waiter(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *waiter)
     return rc;
 }
 
-/* transport_begin when call_soon has to be seen. */
+/* transport_begin when call_soon has to be seen. Takes over `made`. */
 static int FA_COLD
-life_begin_slow(TransportObject *self, PyObject *waiter)
+life_begin_slow(TransportObject *self, PyObject *made, PyObject *waiter)
 {
-    fa_state *st = self->st;
-    PyObject *made = PyObject_GetAttr(self->protocol,
-                                      st->str_connection_made);
     if (life_call_soon(self, made, (PyObject *)self, NULL) < 0) {
         return -1;
     }
@@ -181,7 +178,7 @@ life_begin_slow(TransportObject *self, PyObject *waiter)
     if (waiter == NULL) {
         return 0;
     }
-    PyObject *wake = PyObject_GetAttrString(st->mod_futures,
+    PyObject *wake = PyObject_GetAttrString(self->st->mod_futures,
                                             "_set_result_unless_cancelled");
     return life_call_soon(self, wake, waiter, Py_None);
 }
@@ -190,16 +187,23 @@ int
 transport_begin(TransportObject *self, PyObject *waiter)
 {
     LoopObject *loop = self->loop;
+    PyObject *op = (PyObject *)self;
+    PyObject *made = PyObject_GetAttr(self->protocol,
+                                      self->st->str_connection_made);
+    if (made == NULL) {
+        return -1;
+    }
     if (waiter == Py_None) {
         waiter = NULL;
     }
     if (!loop->direct) {
-        return life_begin_slow(self, waiter);
+        return life_begin_slow(self, made, waiter);
     }
-    PyObject *op = (PyObject *)self;
-    if (loop_check_closed(loop) < 0 ||
-        loop_push(loop, life_run_made, Py_NewRef(op),
-                  Py_NewRef(self->protocol)) < 0 ||
+    if (loop_check_closed(loop) < 0) {
+        Py_DECREF(made);
+        return -1;
+    }
+    if (loop_push(loop, life_run_made, Py_NewRef(op), made) < 0 ||
         loop_push(loop, life_run_reading, Py_NewRef(op), NULL) < 0)
     {
         return -1;

@@ -1,7 +1,7 @@
 /* net/protocol.c: the only place that calls a protocol.
 
-   Called by life.c, sockread.c and writebuf.c. Every method is looked up on the
-   protocol when it is called, as asyncio does (a test or a tool may replace
+   Called by life.c, sockread.c and writebuf.c. Every method but connection_made
+   is looked up on the protocol when it is called, as asyncio does (a test or a tool may replace
    it at any time; the type's method cache makes that 10 ns and no bound method
    is made), and runs in the transport's one context. What it raises is dealt
    with here, method by method as in asyncio's selector_events; only
@@ -138,26 +138,19 @@ transport_report_method(TransportObject *self, PyObject *owner, const char *name
 /* -- the methods ------------------------------------------------------------------ */
 
 int
-protocol_made(TransportObject *self, PyObject *protocol)
+protocol_made(TransportObject *self, PyObject *method)
 {
-    PyObject *res = protocol_call(self, protocol,
-                                  self->st->str_connection_made,
-                                  (PyObject *)self);
+    PyObject *entered = context_enter(self->context);
+    if (entered == NULL) {
+        return transport_report_callback(self, method, (PyObject *)self);
+    }
+    PyObject *res = PyObject_CallOneArg(method, (PyObject *)self);
+    context_leave(entered);
     if (res != NULL) {
         Py_DECREF(res);
         return 0;
     }
-    PyObject *error = fa_err_take();
-    PyObject *method = PyObject_GetAttr(protocol,
-                                        self->st->str_connection_made);
-    if (method == NULL) {
-        PyErr_Clear(); // there is none: that is what `error` says
-        method = Py_NewRef(protocol);
-    }
-    fa_err_restore(error);
-    int rc = transport_report_callback(self, method, (PyObject *)self);
-    Py_DECREF(method);
-    return rc;
+    return transport_report_callback(self, method, (PyObject *)self);
 }
 
 int FA_HOT

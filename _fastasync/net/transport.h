@@ -255,8 +255,9 @@ FA_INTERNAL int transport_set_limits(TransportObject *self, PyObject *high,
 
 /* All run in the transport's context and return 0, or -1 with an exception
    that must leave the loop; any other exception is reported as asyncio does,
-   for the methods that carry data by closing the transport. */
-FA_INTERNAL int protocol_made(TransportObject *self, PyObject *protocol);
+   for the methods that carry data by closing the transport. connection_made
+   comes bound, as it was when the transport was made. */
+FA_INTERNAL int protocol_made(TransportObject *self, PyObject *method);
 FA_INTERNAL int protocol_data(TransportObject *self, PyObject *data);
 FA_INTERNAL int protocol_eof(TransportObject *self);
 FA_INTERNAL int protocol_updated(TransportObject *self, Py_ssize_t nbytes);

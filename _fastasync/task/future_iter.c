@@ -134,7 +134,7 @@ FutureIter_send(PyObject *self, PyObject *Py_UNUSED(value))
 {
     PyObject *result = FutureIter_iternext(self);
     if (result == NULL && !PyErr_Occurred()) {
-        PyErr_SetNone(PyExc_StopIteration);
+        future_iter_stop(Py_None);
     }
     return result;
 }

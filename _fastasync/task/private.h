@@ -78,8 +78,10 @@ FA_INTERNAL int task_step_soon(TaskObject *task, PyObject *exc);
    current one. 0 or -1. */
 FA_INTERNAL int task_step_anywhere(TaskObject *task, PyObject *exc);
 
+#if FA_HAS_EAGER_START
 /* The first step, in place of the current task (Task(eager_start=True)). */
 FA_INTERNAL int task_eager_start(TaskObject *task);
+#endif
 
 /* -- steps as Python callables (stepcall.c) ------------------------------------ */
 
@@ -95,6 +97,11 @@ FA_INTERNAL int task_entry_callable(int which, PyObject *task, PyObject *arg,
 
 /* Wake the task by `fut` (borrowed): what the callable above does. */
 FA_INTERNAL int task_wakeup(TaskObject *task, PyObject *fut);
+
+/* context.run(step or wake-up) for a context that is none, as a Handle would
+   do it: whoever passed one deserves asyncio's error. 0 or -1. */
+FA_INTERNAL int task_run_odd_context(TaskObject *task, PyObject *context,
+                                     PyObject *exc, PyObject *fut);
 
 /* A ring entry of the task has failed: tell the loop's exception handler, as
    its Handle would have done. `fut` NULL: it was a step. Returns 0, or -1 if

@@ -406,14 +406,17 @@ task_step(TaskObject *task, PyObject *exc)
 
 /* -- on our ring --------------------------------------------------------------------- */
 
-/* The step of a ring entry. `fut` is only for the report if it fails. Owns
-   nothing. */
+/* The step of a ring entry. `fut` is the future that woke the task, NULL if
+   none did. Owns nothing. */
 static inline int
 task_run(LoopObject *loop, TaskObject *task, PyObject *exc, PyObject *fut)
 {
     PyObject *context = Py_NewRef(task->context);
-    int rc = PyContext_Enter(context);
-    if (FA_LIKELY(rc == 0)) {
+    int rc;
+    if (FA_UNLIKELY(!PyContext_CheckExact(context))) {
+        rc = task_run_odd_context(task, context, exc, fut);
+    }
+    else if (FA_LIKELY((rc = PyContext_Enter(context)) == 0)) {
         if (FA_UNLIKELY(task->fut.loop != (PyObject *)loop)) {
             rc = task_step_anywhere(task, exc); // initialised a second time
         }

@@ -130,7 +130,23 @@ task_entry_callable(int which, PyObject *self, PyObject *arg,
     return *callable == NULL ? -1 : 0;
 }
 
-/* -- a failed ring entry ----------------------------------------------------------- */
+/* -- ring entries out of the ordinary ---------------------------------------------- */
+
+FA_COLD int
+task_run_odd_context(TaskObject *task, PyObject *context, PyObject *exc,
+                     PyObject *fut)
+{
+    PyObject *callable = fut != NULL ? task_wakeup_callable(task)
+                                     : task_step_callable(task, exc);
+    if (callable == NULL) {
+        return -1;
+    }
+    PyObject *answer = PyObject_CallMethod(
+        context, "run", fut != NULL ? "OO" : "O", callable, fut);
+    Py_DECREF(callable);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
 
 /* "Exception in callback ..." as asyncio writes it for that callable. */
 static PyObject *

@@ -52,7 +52,7 @@ class Pair:
         """Log what the call returns or raises."""
         try:
             result = function(*args, **kwargs)
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError, GeneratorExit) as error:
             self.note("raised", error)
         else:
             self.note("returned", result)

@@ -54,6 +54,7 @@ _EXCLUDED = frozenset(
         "EventLoopPolicy",
         "Runner",
         "Server",
+        "get_event_loop",
         "get_event_loop_policy",
         "new_event_loop",
         "run",
