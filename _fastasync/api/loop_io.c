@@ -114,13 +114,13 @@ io_cancel_watcher(LoopObject *loop, int fd, int dir)
 /* Returns the new Handle. */
 static PyObject *
 io_add(LoopObject *loop, int fd, int dir, PyObject *callback,
-       PyObject *const *args, Py_ssize_t nargs)
+       PyObject *const *args, Py_ssize_t nargs, PyObject *context)
 {
     if (loop_check_closed(loop) < 0) {
         return NULL;
     }
     HandleObject *handle =
-        handle_new(loop, FA_HANDLE, callback, args, nargs, NULL);
+        handle_new(loop, FA_HANDLE, callback, args, nargs, context);
     if (handle == NULL) {
         return NULL;
     }
@@ -154,13 +154,23 @@ static const fa_args add_writer_spec = {
     .positional = 2, .varargs = 1, .python = 1, .total = 2,
     .names = {"fd", "callback"}};
 
+/* Those with an underscore; context= is 3.15's. */
+static const fa_args add_reader_private_spec = {
+    .fname = "BaseSelectorEventLoop._add_reader", .required = 2,
+    .positional = 2, .varargs = 1, .python = 1, .total = 3,
+    .names = {"fd", "callback", "context"}};
+static const fa_args add_writer_private_spec = {
+    .fname = "BaseSelectorEventLoop._add_writer", .required = 2,
+    .positional = 2, .varargs = 1, .python = 1, .total = 3,
+    .names = {"fd", "callback", "context"}};
+
 /* The public methods return None and refuse the fd of a transport; those with
    an underscore return the Handle and do not ask. */
 static PyObject *
 io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
               PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
-    PyObject *out[2];
+    PyObject *out[3] = {NULL, NULL, NULL};
     if (fa_args_parse(spec, args, nargs, kwnames, out) < 0) {
         return NULL;
     }
@@ -169,7 +179,9 @@ io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
         return NULL;
     }
     Py_ssize_t rest = nargs > 2 ? nargs - 2 : 0;
-    PyObject *handle = io_add(loop, fd, dir, out[1], args + 2, rest);
+    PyObject *context = out[2] == Py_None ? NULL : out[2];
+    PyObject *handle =
+        io_add(loop, fd, dir, out[1], args + 2, rest, context);
     if (handle == NULL || !guarded) {
         return handle;
     }
@@ -200,8 +212,8 @@ io_remove_parsed(LoopObject *loop, int dir, int guarded, PyObject *file)
     }
 ADD(Loop_add_reader, &add_reader_spec, FA_IN, 1)
 ADD(Loop_add_writer, &add_writer_spec, FA_OUT, 1)
-ADD(Loop__add_reader, &add_reader_spec, FA_IN, 0)
-ADD(Loop__add_writer, &add_writer_spec, FA_OUT, 0)
+ADD(Loop__add_reader, &add_reader_private_spec, FA_IN, 0)
+ADD(Loop__add_writer, &add_writer_private_spec, FA_OUT, 0)
 REMOVE(Loop_remove_reader, FA_IN, 1)
 REMOVE(Loop_remove_writer, FA_OUT, 1)
 REMOVE(Loop__remove_reader, FA_IN, 0)

@@ -5,6 +5,30 @@
 #include "base/errors.h"
 #include "task/task.h"
 
+/* HOT. What stands under `name` in asyncio's module, if somebody has put
+   there neither ours nor asyncio's own C type (new), else NULL: asyncio's loop
+   would use it, and so do we. */
+static inline PyObject *
+rebound_type(PyObject *globals, PyObject *name, PyTypeObject *ours,
+             PyObject *stock)
+{
+    PyObject *found = PyDict_GetItemWithError(globals, name); // borrowed
+    if (FA_LIKELY(found == stock || found == (PyObject *)ours ||
+                  found == NULL))
+    {
+        return NULL;
+    }
+    return Py_NewRef(found);
+}
+
+static inline PyObject *
+rebound_task(LoopObject *loop)
+{
+    fa_state *st = loop->st;
+    return rebound_type(PyModule_GetDict(st->mod_tasks), st->str_Task,
+                        st->TaskType, st->asyncio_Task);
+}
+
 PyDoc_STRVAR(Loop_create_future_doc,
 "create_future($self, /)\n--\n\n"
 "Return a new Future attached to the loop. See asyncio.loop.create_future.");
@@ -12,7 +36,20 @@ PyDoc_STRVAR(Loop_create_future_doc,
 static PyObject *
 Loop_create_future(LoopObject *loop, PyObject *Py_UNUSED(ignored))
 {
-    return future_new(loop->st, (PyObject *)loop);
+    fa_state *st = loop->st;
+    PyObject *other = rebound_type(PyModule_GetDict(st->mod_futures),
+                                   st->str_Future, st->FutureType,
+                                   st->asyncio_Future);
+    if (FA_LIKELY(other == NULL)) {
+        return future_new(st, (PyObject *)loop);
+    }
+    PyObject *args[1] = {(PyObject *)loop};
+    PyObject *kwnames = PyTuple_Pack(1, st->str_loop);
+    PyObject *future =
+        kwnames == NULL ? NULL : PyObject_Vectorcall(other, args, 0, kwnames);
+    Py_XDECREF(kwnames);
+    Py_DECREF(other);
+    return future;
 }
 
 /* Before 3.14 the name is set on whatever the factory returned. */
@@ -75,6 +112,28 @@ create_task_by_factory(LoopObject *loop, PyObject *coro, PyObject *kwargs)
     return task;
 }
 
+/* Task(coro, loop=self, **kwargs), or whatever stands in Task's place. */
+static PyObject *
+create_task_by_type(LoopObject *loop, PyObject *coro, PyObject *kwargs)
+{
+    PyObject *keywords = kwargs ? PyDict_Copy(kwargs) : PyDict_New();
+    PyObject *positional = PyTuple_Pack(1, coro);
+    PyObject *type = rebound_task(loop);
+    PyObject *task = NULL;
+    if (type == NULL) {
+        type = Py_NewRef((PyObject *)loop->st->TaskType);
+    }
+    if (keywords != NULL && positional != NULL &&
+        PyDict_SetItem(keywords, loop->st->str_loop, (PyObject *)loop) == 0)
+    {
+        task = PyObject_Call(type, positional, keywords);
+    }
+    Py_DECREF(type);
+    Py_XDECREF(keywords);
+    Py_XDECREF(positional);
+    return task;
+}
+
 PyObject *
 loop_create_task(LoopObject *loop, PyObject *coro)
 {
@@ -83,7 +142,12 @@ loop_create_task(LoopObject *loop, PyObject *coro)
                    ? NULL
                    : create_task_by_factory(loop, coro, NULL);
     }
-    return task_new(loop->st, (PyObject *)loop, coro, NULL, NULL, 0);
+    PyObject *other = rebound_task(loop);
+    if (FA_LIKELY(other == NULL)) {
+        return task_new(loop->st, (PyObject *)loop, coro, NULL, NULL, 0);
+    }
+    Py_DECREF(other);
+    return create_task_by_type(loop, coro, NULL);
 }
 
 /* Keywords other than those of this version: as asyncio's method complains.
@@ -108,24 +172,6 @@ create_task_check_keywords(fa_state *st, PyObject *kwnames)
         }
     }
     return 0;
-}
-
-/* Task(coro, loop=self, **kwargs). */
-static PyObject *
-create_task_by_type(LoopObject *loop, PyObject *coro, PyObject *kwargs)
-{
-    PyObject *keywords = PyDict_Copy(kwargs);
-    PyObject *positional = PyTuple_Pack(1, coro);
-    PyObject *task = NULL;
-    if (keywords != NULL && positional != NULL &&
-        PyDict_SetItem(keywords, loop->st->str_loop, (PyObject *)loop) == 0)
-    {
-        task = PyObject_Call((PyObject *)loop->st->TaskType, positional,
-                             keywords);
-    }
-    Py_XDECREF(keywords);
-    Py_XDECREF(positional);
-    return task;
 }
 
 /* Keywords were given: collect them, find coro. */

@@ -59,6 +59,8 @@
 #define FA_WARNS_THROW_TRIPLE FA_PY312
 /* transport.writelines sends piece by piece (before: b''.join and write). */
 #define FA_HAS_WRITELINES_SENDMSG FA_PY312
+/* transport.writelines skips whatever is false among its items. */
+#define FA_HAS_WRITELINES_SKIP FA_PY315
 /* The TypeError of transport.write names the three types it takes. */
 #define FA_HAS_WRITE_TYPES_TEXT FA_PY314
 /* Server keeps its transports: _attach and _detach have an argument. */

@@ -17,7 +17,7 @@
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
-    X(_asyncgen_firstiter_hook) X(_asyncgen_finalizer_hook) X(_get_running_loop) X(_log_destroy_pending) X(_set_coroutine_origin_tracking) X(_ensure_fd_no_transport) X(__await__) X(__class__) X(__init__) X(__module__) X(__name__) \
+    X(Future) X(Task) X(_asyncgen_firstiter_hook) X(_asyncgen_finalizer_hook) X(_get_running_loop) X(_log_destroy_pending) X(_set_coroutine_origin_tracking) X(_ensure_fd_no_transport) X(__await__) X(__class__) X(__init__) X(__module__) X(__name__) \
     X(__qualname__) X(__self__) X(__traceback__) \
     X(_accept_connection2) X(_add_to_awaited_by) \
     X(_asyncio_future_blocking) X(_attach) X(_check_closed) \

@@ -454,6 +454,16 @@ transport_write(TransportObject *self, PyObject *data)
     return writebuf_written(self);
 }
 
+/* A copy as exact bytes (new); errors as asyncio's. */
+static PyObject *
+writebuf_freeze(PyObject *item)
+{
+    PyObject *mem = PyMemoryView_FromObject(item);
+    PyObject *bytes = mem == NULL ? NULL : PyBytes_FromObject(mem);
+    Py_XDECREF(mem);
+    return bytes;
+}
+
 /* Make every item of our list exact bytes, or a memoryview into exact bytes:
    from then on nothing runs Python code. 0 or -1. */
 static int
@@ -466,9 +476,14 @@ writebuf_freeze_lines(PyObject *items)
         {
             continue;
         }
-        PyObject *mem = PyMemoryView_FromObject(item); // errors as asyncio's
-        PyObject *bytes = mem == NULL ? NULL : PyBytes_FromObject(mem);
-        Py_XDECREF(mem);
+#if FA_HAS_WRITELINES_SKIP
+        int full = PyObject_IsTrue(item); // whatever it is
+        PyObject *bytes = full < 0    ? NULL
+                          : full == 0 ? PyBytes_FromStringAndSize(NULL, 0)
+                                      : writebuf_freeze(item);
+#else
+        PyObject *bytes = writebuf_freeze(item);
+#endif
         if (bytes == NULL || PyList_SetItem(items, i, bytes) < 0) {
             return -1;
         }
@@ -547,7 +562,10 @@ writebuf_lines(PyObject *list)
 int
 transport_writelines(TransportObject *self, PyObject *list)
 {
-    int full = PyObject_IsTrue(list);
+    // b"".join takes anything; the others ask first whether there is anything
+    int full = FA_HAS_WRITELINES_SENDMSG || PyList_Check(list)
+                   ? PyObject_IsTrue(list)
+                   : 1;
     if (full < 0) {
         return -1;
     }

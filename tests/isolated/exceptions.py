@@ -1,6 +1,7 @@
 """Exceptions on every way out of the loop keep nothing alive."""
 
 import asyncio
+import gc
 import weakref
 
 from measure import check, finish, new_loop, watch
@@ -26,6 +27,7 @@ def failing_task():
         loop.run_until_complete(fail())
     except ValueError:
         pass
+    gc.collect()
     assert seen[0]() is None
 
 

@@ -81,7 +81,6 @@ async def refused():
     """Each refusal leaves the future as it was."""
     future = new()
     for action in (future.result, future.exception,
-                   lambda: future.set_exception(StopIteration()),
                    lambda: future.set_exception(1),
                    lambda: future.set_exception(value)):
         try:
@@ -121,12 +120,13 @@ async def iterators():
             pass
 
 
-async def subclassed():
-    class Mine(Future):
-        def add_done_callback(self, *args, **kwargs):
-            self.note = value
-            return super().add_done_callback(*args, **kwargs)
+class Mine(Future):
+    def add_done_callback(self, *args, **kwargs):
+        self.note = value
+        return super().add_done_callback(*args, **kwargs)
 
+
+async def subclassed():
     future = Mine(loop=asyncio.get_running_loop())
     asyncio.get_running_loop().call_soon(future.set_result, value)
     assert await future is value

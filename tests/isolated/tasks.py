@@ -150,12 +150,13 @@ async def looked_at():
     await task
 
 
-async def subclassed():
-    class Mine(namespace().Task):
-        def __init__(self, coro):
-            super().__init__(coro, loop=asyncio.get_running_loop())
-            self.result_too = result
+class Mine(namespace().Task):
+    def __init__(self, coro):
+        super().__init__(coro, loop=asyncio.get_running_loop())
+        self.result_too = result
 
+
+async def subclassed():
     await Mine(give())
 
 

@@ -70,7 +70,7 @@ async def echo_with(protocol):
              for _ in range(3)]
     for transport, _ in pairs:
         transport.write(DATA)
-        transport.writelines([b"", b""])
+        transport.writelines([b"a", bytearray(b"b"), memoryview(b"c")])
     for transport, client in pairs:
         await client.done
         transport.get_extra_info("peername")
@@ -100,18 +100,20 @@ async def half_closed():
     await settle()
 
 
+class Deaf(asyncio.Protocol):
+    def __init__(self, transports):
+        self.transports = transports
+
+    def connection_made(self, transport):
+        transport.pause_reading()
+        self.transports.append(transport)
+
+
 async def aborted_with_data():
     """A peer that does not read; the rest of the data is dropped."""
     loop = asyncio.get_running_loop()
-
-    class Deaf(asyncio.Protocol):
-        def connection_made(self, transport):
-            transport.pause_reading()
-            self.transport = transport
-            deaf.append(transport)
-
     deaf = []
-    server, address = await serve(Deaf)
+    server, address = await serve(lambda: Deaf(deaf))
     transport, client = await loop.create_connection(Client, *address)
     for _ in range(50):
         transport.write(b"y" * 200000)
@@ -140,20 +142,20 @@ async def reset_by_peer():
     await settle()
 
 
+class Bad(asyncio.Protocol):
+    def connection_made(self, transport):
+        raise ValueError("made")
+
+    def data_received(self, data):
+        raise ValueError("received")
+
+    def connection_lost(self, error):
+        raise ValueError("lost")
+
+
 async def failing_protocols():
     """Every method of the protocol raises."""
     loop = asyncio.get_running_loop()
-
-    class Bad(asyncio.Protocol):
-        def connection_made(self, transport):
-            raise ValueError("made")
-
-        def data_received(self, data):
-            raise ValueError("received")
-
-        def connection_lost(self, error):
-            raise ValueError("lost")
-
     server, address = await serve(Bad)
     transport, client = await loop.create_connection(Client, *address)
     transport.write(DATA)

@@ -4,6 +4,7 @@ writes down what it is told."""
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 
 import support
@@ -162,8 +163,9 @@ class Reports:
         """As plain data: message, exception, the other keys."""
         return [
             (
-                support.plain(c["message"]).replace(
-                    "_SelectorSocketTransport", "SocketTransport"),
+                # the repr of a transport, which some versions shorten
+                re.sub(r"\(<.*>\)", "(<>)", support.plain(c["message"])
+                       .replace("_SelectorSocket", "Socket")),
                 support.why(c["exception"]) if "exception" in c else None,
                 sorted(set(c) - {"message", "exception"}),
             )

@@ -2,6 +2,7 @@
 transport that calls them."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 
@@ -133,9 +134,10 @@ def test_missing_methods():
             except AttributeError as error:
                 errors.append(support.why(error))
                 transport = None
-            theirs.send(b"x")
-            settle(loop)
-            theirs.shutdown(socket.SHUT_WR)
+            with contextlib.suppress(OSError):  # 3.15 has closed the socket
+                theirs.send(b"x")
+                settle(loop)
+                theirs.shutdown(socket.SHUT_WR)
             settle(loop)
             if transport is not None:
                 transport.close()

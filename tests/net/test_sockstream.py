@@ -109,7 +109,7 @@ def test_second_transport_on_one_socket(pair):
     loop = fastasync.new_event_loop()
     transport = attach(loop, pair[0], Recorder())
     with pytest.raises(RuntimeError) as info:
-        attach(loop, pair[0], Recorder())
+        loop._make_socket_transport(pair[0], Recorder())
     assert str(info.value) == (
         f"File descriptor {pair[0]!r} is used by transport {transport!r}")
     # the first one is untouched
