@@ -20,6 +20,7 @@
 
 #include "loop/current.c"
 #include "loop/handle.c"
+#include "loop/handle_type.c"
 #include "loop/io.c"
 #include "loop/loop.c"
 #include "loop/report.c"
@@ -38,13 +39,19 @@
 #include "task/task.c"
 
 #include "net/accept.c"
+#include "net/clients.c"
 #include "net/extra.c"
+#include "net/flow.c"
 #include "net/life.c"
+#include "net/listener.c"
 #include "net/net.c"
 #include "net/protocol.c"
 #include "net/server.c"
+#include "net/sockmethods.c"
 #include "net/sockread.c"
 #include "net/sockstream.c"
+#include "net/trouble.c"
+#include "net/write.c"
 #include "net/writebuf.c"
 
 

@@ -97,14 +97,6 @@ def _bindings() -> list[tuple[str, Any, tuple[ModuleType, ...]]]:
         )
     if sys.version_info >= (3, 13):
         table.append(("EventLoop", Loop, (asyncio,)))
-    if sys.version_info >= (3, 14):
-        # asyncio's own pass over every task that is not one of its C tasks.
-        for name in (
-            "future_add_to_awaited_by",
-            "future_discard_from_awaited_by",
-        ):
-            ours = getattr(_fastasync, name, None)
-            table.append((name, ours, (asyncio, futures)))
     if not policies_exist():
         table.append(("new_event_loop", new_event_loop, (asyncio, events)))
     return [row for row in table if row[1] is not None]

@@ -16,6 +16,9 @@ Where asyncio reads, by version:
   ``data``, the set of weak references, is replaced by a `ReferencesView`.
 * Should none of these be found, ``asyncio.all_tasks`` itself is wrapped.
 
+The call graph of 3.14 and later is widened in the same spirit: two functions of
+asyncio that pass over foreign objects are replaced by ours, which do not.
+
 Invariant: connecting twice, or after a reload of this module, changes nothing.
 """
 
@@ -140,6 +143,19 @@ def _wrap_all_tasks() -> bool:
     return True
 
 
+def _widen_call_graph() -> None:
+    """Record who awaits a task or future of ours as well (3.14 and later).
+
+    asyncio's two functions pass over what is not one of its own C types; ours
+    hand those on to them. asyncio looks them up in asyncio.futures each time.
+    """
+    for name in ("future_add_to_awaited_by", "future_discard_from_awaited_by"):
+        ours = getattr(_fastasync, name)
+        for place in (asyncio, asyncio.futures):
+            setattr(place, name, ours)
+        setattr(asyncio.futures, f"_c_{name}", ours)
+
+
 def connect() -> None:
     """Connect our list of tasks to asyncio's registry."""
     if sys.version_info < (3, 12):
@@ -150,3 +166,5 @@ def connect() -> None:
         connected = _widen_hidden_set()
     if not connected:
         _wrap_all_tasks()
+    if sys.version_info >= (3, 14):
+        _widen_call_graph()

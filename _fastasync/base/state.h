@@ -17,28 +17,31 @@
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
-    X(Future) X(Task) X(_asyncgen_firstiter_hook) X(_asyncgen_finalizer_hook) X(_get_running_loop) X(_log_destroy_pending) X(_set_coroutine_origin_tracking) X(_ensure_fd_no_transport) X(__await__) X(__class__) X(__init__) X(__module__) X(__name__) \
-    X(__qualname__) X(__self__) X(__traceback__) \
-    X(_accept_connection2) X(_add_to_awaited_by) \
-    X(_asyncio_future_blocking) X(_attach) X(_check_closed) \
-    X(_check_callback) X(_check_thread) X(_coro) X(_detach) \
-    X(_get_loop) X(_loop) X(_run) X(_set_running_loop) X(_task_factory) \
+    X(__await__) X(__class__) X(__init__) X(__module__) X(__name__) \
+    X(__qualname__) X(__self__) X(__traceback__) X(_accept_connection2) \
+    X(_add_to_awaited_by) X(_asyncgen_finalizer_hook) \
+    X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
+    X(_check_callback) X(_check_closed) X(_check_thread) X(_coro) X(_detach) \
+    X(_ensure_fd_no_transport) X(_future_repr) X(_get_loop) \
+    X(_get_running_loop) X(_log_destroy_pending) X(_loop) X(_run) \
+    X(_set_coroutine_origin_tracking) X(_set_running_loop) X(_start_serving) \
+    X(_stop_serving) X(_task_factory) X(_task_repr) \
     X(_timer_handle_cancelled) X(_write_to_self) X(abort) \
     X(add_done_callback) X(args) X(buffer_updated) X(call_at) \
     X(call_exception_handler) X(call_later) X(call_soon) \
-    X(call_soon_threadsafe) X(callback) X(cancel) X(cancelled) X(close) \
-    X(connection_lost) X(connection_made) X(context) X(coro) \
+    X(call_soon_threadsafe) X(callback) X(cancel) X(CANCELLED) X(cancelled) \
+    X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
     X(create_future) X(create_task) X(data_received) X(debug) X(done) \
     X(eager_start) X(eof_received) X(error) X(exception) X(extra) \
-    X(extract_stack) X(fileno) X(future) X(get_buffer) X(get_debug) \
-    X(get_loop) X(handle) X(is_running) X(loop) X(max_workers) X(message) \
-    X(msg) X(name) X(pause_writing) X(pop) X(protocol) X(remove_done_callback) \
-    X(result) X(resume_writing) X(run_forever) X(send) X(server) X(set_name) \
-    X(CANCELLED) X(FINISHED) X(PENDING) X(_future_repr) X(_task_repr) \
-    X(set_result) X(shutdown) X(slow_callback_duration) X(socket) X(source_traceback) \
-    X(sockname) X(peername) X(logger) X(set_exception) \
-    X(family) X(type) X(proto) X(listen) X(_start_serving) X(_stop_serving) \
-    X(task) X(throw) X(time) X(transport) X(when) X(warn) X(warning)
+    X(extract_stack) X(family) X(fileno) X(FINISHED) X(Future) X(future) \
+    X(get_buffer) X(get_debug) X(get_loop) X(handle) X(is_running) X(listen) \
+    X(logger) X(loop) X(max_workers) X(message) X(msg) X(name) \
+    X(pause_writing) X(peername) X(PENDING) X(pop) X(proto) X(protocol) \
+    X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
+    X(send) X(server) X(set_exception) X(set_name) X(set_result) X(shutdown) \
+    X(slow_callback_duration) X(socket) X(sockname) X(source_traceback) \
+    X(Task) X(task) X(throw) X(time) X(transport) X(type) X(warn) X(warning) \
+    X(when)
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \

@@ -69,6 +69,18 @@ FA_INTERNAL int handle_check(fa_state *st, PyObject *obj);
 
 FA_INTERNAL int handle_types_init(PyObject *module, fa_state *st);
 
+/* For handle_type.c: the life of the objects, the wait of a ThreadSafeHandle
+   for its running call (a no-op for others), and remembering the version tag
+   at which the type's `_run` was asyncio's own. */
+FA_INTERNAL PyObject *Handle_new(PyTypeObject *type, PyObject *args,
+                                 PyObject *kwargs);
+FA_INTERNAL int Handle_traverse(HandleObject *handle, visitproc visit,
+                                void *arg);
+FA_INTERNAL int Handle_clear(HandleObject *handle);
+FA_INTERNAL void Handle_dealloc(HandleObject *handle);
+FA_INTERNAL void handle_wait_idle(HandleObject *handle);
+FA_INTERNAL void handle_seen(fa_state *st, int kind);
+
 /* Free the freelists; called when the module state is cleared. */
 FA_INTERNAL void handle_freelists_clear(fa_state *st);
 

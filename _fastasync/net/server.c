@@ -1,14 +1,13 @@
 /* net/server.c: ServerCore, what a Server does besides waiting.
 
    fastasync.Server (Python) adds the coroutines start_serving, serve_forever
-   and wait_closed. Transports of ours are counted in an intrusive list: a
-   server keeps none of them alive (asyncio: a WeakSet), and whoever asks for
-   `_clients` gets a WeakSet made for him. Objects that are not ours come
-   through _attach and _detach, with or without an argument as in the asyncio
-   of the running version.
+   and wait_closed, which are asyncio's. Who is connected is kept in clients.c;
+   whoever asks for `_clients` gets a WeakSet made for him. Objects that are not
+   ours come through _attach and _detach, with or without an argument as in the
+   asyncio of any version.
 
-   Invariant: transport->prev is set exactly while the transport is in the list
-   of transport->server. Cost: two pointers per connection. */
+   Invariant: `waiters` is NULL from the moment the server was closed and the
+   last transport had left. */
 #include "net/transport.h"
 
 #include "base/args.h"
@@ -115,18 +114,7 @@ ServerCore_init(ServerObject *self, PyObject *args, PyObject *kwargs)
     return 0;
 }
 
-/* -- engine: who is connected -------------------------------------------------------------- */
-
-/* How many are attached, -1 on error. */
-static Py_ssize_t
-server_count(ServerObject *self)
-{
-    if (self->foreign == NULL) {
-        return self->active;
-    }
-    Py_ssize_t others = PyObject_Size(self->foreign);
-    return others < 0 ? -1 : self->active + others;
-}
+/* -- engine: the end -------------------------------------------------------------------- */
 
 /* Tell those who wait for the end. 0 or -1. */
 static int
@@ -155,8 +143,7 @@ server_wakeup(ServerObject *self)
     return rc;
 }
 
-/* One less: was it the last of a closed server? 0 or -1. */
-static int
+int
 server_left(ServerObject *self)
 {
     if (self->sockets != NULL) {
@@ -164,117 +151,6 @@ server_left(ServerObject *self)
     }
     Py_ssize_t count = server_count(self);
     return count < 0 ? -1 : count == 0 ? server_wakeup(self) : 0;
-}
-
-static int
-server_check_open(ServerObject *self)
-{
-    if (self->sockets == NULL) {
-        PyErr_SetNone(PyExc_AssertionError);
-        return -1;
-    }
-    return 0;
-}
-
-/* _attach or _detach of a server that is not ours. */
-static int
-server_tell(TransportObject *self, PyObject *server, PyObject *method)
-{
-#if FA_HAS_SERVER_CLIENTS
-    PyObject *res = PyObject_CallMethodOneArg(server, method,
-                                              (PyObject *)self);
-#else
-    PyObject *res = PyObject_CallMethodNoArgs(server, method);
-    (void)self;
-#endif
-    Py_XDECREF(res);
-    return res == NULL ? -1 : 0;
-}
-
-static void
-server_link(ServerObject *server, TransportObject *transport)
-{
-    transport->next = server->clients;
-    transport->prev = &server->clients;
-    if (server->clients != NULL) {
-        server->clients->prev = &transport->next;
-    }
-    server->clients = transport;
-    server->active++;
-}
-
-void
-server_forget(TransportObject *self)
-{
-    if (self->prev == NULL) {
-        return;
-    }
-    *self->prev = self->next;
-    if (self->next != NULL) {
-        self->next->prev = self->prev;
-    }
-    self->prev = NULL;
-    self->next = NULL;
-    if (self->server != NULL) {
-        ((ServerObject *)self->server)->active--;
-    }
-}
-
-int
-server_attach(TransportObject *self)
-{
-    PyObject *server = self->server;
-    if (!PyObject_TypeCheck(server, self->st->ServerCoreType)) {
-        return server_tell(self, server, self->st->str__attach);
-    }
-    if (server_check_open((ServerObject *)server) < 0) {
-        Py_CLEAR(self->server); // it was never attached
-        return -1;
-    }
-    server_link((ServerObject *)server, self);
-    return 0;
-}
-
-int
-server_detach(TransportObject *self)
-{
-    PyObject *server = self->server;
-    if (server == NULL) {
-        return 0;
-    }
-    int rc = 0;
-    if (!PyObject_TypeCheck(server, self->st->ServerCoreType)) {
-        self->server = NULL;
-        rc = server_tell(self, server, self->st->str__detach);
-    }
-    else if (self->prev != NULL) {
-        server_forget(self);
-        self->server = NULL;
-        rc = server_left((ServerObject *)server);
-    }
-    else {
-        // set by hand through _server: as asyncio, its _detach is called
-        self->server = NULL;
-        rc = server_tell(self, server, self->st->str__detach);
-    }
-    Py_DECREF(server);
-    return rc;
-}
-
-/* A list of the attached transports (new). */
-static PyObject *
-server_transports(ServerObject *self)
-{
-    PyObject *list = self->foreign == NULL ? PyList_New(0)
-                                           : PySequence_List(self->foreign);
-    for (TransportObject *transport = self->clients;
-         list != NULL && transport != NULL; transport = transport->next)
-    {
-        if (PyList_Append(list, (PyObject *)transport) < 0) {
-            Py_CLEAR(list);
-        }
-    }
-    return list;
 }
 
 /* transport.<method>() for each of them. New None or NULL. */
@@ -296,20 +172,6 @@ server_each_client(ServerObject *self, PyObject *method)
     }
     Py_DECREF(list);
     Py_RETURN_NONE;
-}
-
-/* weakref.WeakSet(), made when first needed (borrowed). */
-static PyObject *
-server_foreign(ServerObject *self)
-{
-    if (self->foreign == NULL) {
-        PyObject *module = PyImport_ImportModule("weakref");
-        if (module != NULL) {
-            self->foreign = PyObject_CallMethod(module, "WeakSet", NULL);
-            Py_DECREF(module);
-        }
-    }
-    return self->foreign;
 }
 
 /* -- methods ----------------------------------------------------------------------------------- */

@@ -151,7 +151,12 @@ transport_is_reading(const TransportObject *self)
     return !self->closing && !self->paused;
 }
 
-/* -- sockstream.c: the type ---------------------------------------------------- */
+/* -- sockstream.c: the type; sockmethods.c: its methods ------------------------- */
+
+extern __attribute__((visibility("hidden"))) PyMethodDef
+    SocketTransport_methods[];
+extern __attribute__((visibility("hidden"))) PyGetSetDef
+    SocketTransport_getset[];
 
 /* A transport for an accepted fd, which it owns from here on; on failure
    (NULL) the fd stays with the caller. */
@@ -176,22 +181,10 @@ FA_INTERNAL int transport_set_protocol(TransportObject *self,
 FA_INTERNAL int transport_start_reading(TransportObject *self);
 FA_INTERNAL void transport_stop_reading(TransportObject *self);
 
-/* asyncio's close(), _force_close(exc), _fatal_error(exc, message). `exc` is
-   borrowed and may be NULL (abort). 0 or -1. */
+/* asyncio's close() and _force_close(exc). `exc` is borrowed and may be NULL
+   (abort). 0 or -1. */
 FA_INTERNAL int transport_close(TransportObject *self);
 FA_INTERNAL int transport_force_close(TransportObject *self, PyObject *exc);
-FA_INTERNAL int transport_fatal(TransportObject *self, PyObject *exc,
-                                const char *message);
-
-/* The same with the raised exception, which is taken. SystemExit and
-   KeyboardInterrupt stay raised: -1. */
-FA_INTERNAL int transport_fatal_raised(TransportObject *self,
-                                       const char *message);
-
-/* Reports a failure of this transport to the loop's exception handler, with
-   the transport and its protocol. 0 or -1. */
-FA_INTERNAL int transport_report(TransportObject *self, const char *message,
-                                 PyObject *exc);
 
 /* Everything has left that close(), write_eof() or sendfile waited for.
    0 or -1. */
@@ -215,10 +208,6 @@ FA_INTERNAL int transport_lost_reported(TransportObject *self, PyObject *exc);
 /* Close the fd by whoever owns it; the raised exception is kept. */
 FA_INTERNAL void transport_close_fd(TransportObject *self);
 
-/* logger.debug / .warning(format, self[, arg]) of asyncio's logger. 0 or -1. */
-FA_INTERNAL int transport_log_debug(TransportObject *self, const char *format);
-FA_INTERNAL int transport_log_lost_write(TransportObject *self);
-
 /* -- sockread.c: input ---------------------------------------------------------- */
 
 /* fa_run: the fd is readable. HOT */
@@ -226,12 +215,23 @@ FA_INTERNAL int sockread_ready(LoopObject *loop, PyObject *self, PyObject *arg);
 
 /* -- writebuf.c: output --------------------------------------------------------- */
 
+/* How many bytes wait at most for the end of the running entry. */
+#define FA_CORK_MAX ((size_t)64 * 1024)
+
 FA_INTERNAL void writebuf_init(fa_writebuf *out);
 FA_INTERNAL void writebuf_clear(fa_writebuf *out);
 
-/* asyncio's write() and writelines(), after their checks. 0 or -1. HOT */
-FA_INTERNAL int transport_write(TransportObject *self, PyObject *data);
-FA_INTERNAL int transport_writelines(TransportObject *self, PyObject *list);
+/* Append a piece; `owner` is taken over (also on failure). If it is NULL, the
+   memory is only lent, and transport_written must follow at once. 0 or -1 with
+   MemoryError. Runs no Python code. */
+FA_INTERNAL int writebuf_push(fa_writebuf *out, const char *data, size_t len,
+                              PyObject *owner);
+
+/* Take back the last `count` pieces. Runs no Python code. */
+FA_INTERNAL void writebuf_unpush(fa_writebuf *out, uint32_t count);
+
+/* Pieces have been appended: hold them, or send them now. 0 or -1. HOT */
+FA_INTERNAL int transport_written(TransportObject *self);
 
 /* Send what is held, watch FA_OUT for the rest. 0, or -1. May run Python code
    (a failed send closes the transport). */
@@ -242,6 +242,14 @@ FA_INTERNAL void transport_flush_quietly(TransportObject *self);
 
 /* Forget pending data and stop watching FA_OUT. */
 FA_INTERNAL void transport_drop_output(TransportObject *self);
+
+/* -- write.c: from objects to pieces ---------------------------------------------- */
+
+/* asyncio's write() and writelines(), with their checks. 0 or -1. HOT */
+FA_INTERNAL int transport_write(TransportObject *self, PyObject *data);
+FA_INTERNAL int transport_writelines(TransportObject *self, PyObject *list);
+
+/* -- flow.c ------------------------------------------------------------------------ */
 
 /* Flow control, after the buffer has grown / shrunk. 0 or -1. */
 FA_INTERNAL int transport_maybe_pause(TransportObject *self);
@@ -279,12 +287,36 @@ FA_INTERNAL int protocol_lost(TransportObject *self, PyObject *exc);
 FA_INTERNAL PyObject *context_enter(PyObject *context);
 FA_INTERNAL void context_leave(PyObject *entered);
 
+/* -- trouble.c: logs and reports ---------------------------------------------------- */
+
+/* asyncio's _fatal_error(exc, message): report and close. `exc` is borrowed.
+   0 or -1. */
+FA_INTERNAL int transport_fatal(TransportObject *self, PyObject *exc,
+                                const char *message);
+
+/* The same with the raised exception, which is taken. SystemExit and
+   KeyboardInterrupt stay raised: -1. */
+FA_INTERNAL int transport_fatal_raised(TransportObject *self,
+                                       const char *message);
+
+/* Tell the loop's exception handler, with the transport and its protocol.
+   0 or -1. */
+FA_INTERNAL int transport_report(TransportObject *self, const char *message,
+                                 PyObject *exc);
+
 /* What a callback of the loop has raised, reported as its Handle would:
    "Exception in callback <callback>(<args>)". 0, or -1 for an exit. */
 FA_INTERNAL int transport_report_callback(TransportObject *self,
                                           PyObject *callback, PyObject *arg);
+
+/* The same for owner.<name>(arg). */
 FA_INTERNAL int transport_report_method(TransportObject *self, PyObject *owner,
                                         const char *name, PyObject *arg);
+
+/* logger.debug(format, self) and the warning of a write() that comes too late,
+   by asyncio's logger. 0 or -1. */
+FA_INTERNAL int transport_log_debug(TransportObject *self, const char *format);
+FA_INTERNAL int transport_log_lost_write(TransportObject *self);
 
 /* -- extra.c: get_extra_info, the Python socket ----------------------------------- */
 
@@ -313,17 +345,37 @@ FA_INTERNAL PyObject *transport_extra(TransportObject *self);
 FA_INTERNAL PyObject *addr_to_python(const struct sockaddr *addr,
                                      socklen_t len);
 
-/* -- server.c, accept.c ------------------------------------------------------------ */
+/* -- clients.c, server.c ------------------------------------------------------------ */
 
 /* A transport of a server begins / ends. 0 or -1. */
 FA_INTERNAL int server_attach(TransportObject *self);
 FA_INTERNAL int server_detach(TransportObject *self);
 
-/* Leave the server's list, and nothing else. */
+/* Join and leave the server's list, and nothing else. */
+FA_INTERNAL void server_link(ServerObject *server, TransportObject *transport);
 FA_INTERNAL void server_forget(TransportObject *self);
+
+/* How many are attached, -1 on error; a list of them (new); the WeakSet of
+   those that are not ours, made when first needed (borrowed). */
+FA_INTERNAL Py_ssize_t server_count(ServerObject *self);
+FA_INTERNAL PyObject *server_transports(ServerObject *self);
+FA_INTERNAL PyObject *server_foreign(ServerObject *self);
+
+/* -1 with AssertionError (asyncio's) if the server is closed. */
+FA_INTERNAL int server_check_open(ServerObject *self);
+
+/* Somebody has left: was it the last of a closed server? 0 or -1. */
+FA_INTERNAL int server_left(ServerObject *self);
+
+/* -- listener.c, accept.c ------------------------------------------------------------- */
+
+/* args: factory, sock, sslcontext, server, backlog, ssl_handshake_timeout,
+   ssl_shutdown_timeout, context. NULL on error. */
+FA_INTERNAL ListenerObject *listener_new(fa_state *st, PyObject *const *args);
 
 FA_INTERNAL int sockstream_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int server_type_init(PyObject *module, fa_state *st);
-FA_INTERNAL int accept_type_init(PyObject *module, fa_state *st);
+FA_INTERNAL int listener_type_init(PyObject *module, fa_state *st);
+FA_INTERNAL int accept_functions_init(PyObject *module);
 
 #endif

@@ -69,4 +69,14 @@ class Skip:
         )
 
 
-SKIPS: Sequence[Skip] = ()
+SKIPS: Sequence[Skip] = (
+    Skip(
+        "test_graph.TestCallStackC.test_stack_future",
+        "R1",
+        "the test makes a stock asyncio.Future: that C type keeps the list of "
+        "its awaiters in a private struct and admits its own C tasks only. "
+        "With our Future in the namespace the test passes.",
+        first=(3, 14),
+        modes=("policy", "loop_factory"),
+    ),
+)

@@ -11,7 +11,7 @@ and a full collection, these are counted:
     references  of some objects the script names with watch()
 
 The first batches may grow (caches, free lists, arenas); from then on a
-count that grows by a tenth of a unit per repetition fails the script.
+count that grows by one per repetition fails the script.
 The resident memory is looked at in the same way, with more patience.
 
     python tasks.py            on fastasync
@@ -28,11 +28,13 @@ import warnings
 WARM = 4
 BATCHES = 6
 
+MEASURE_ASYNCIO = "asyncio" in sys.argv[1:]
+
 watched = []
 
 
 def loop_factory():
-    if sys.argv[1:] == ["asyncio"]:
+    if MEASURE_ASYNCIO:
         return asyncio.SelectorEventLoop
     import fastasync
     return fastasync.new_event_loop
@@ -43,7 +45,7 @@ new_loop = loop_factory()
 
 def namespace():
     """asyncio or fastasync, whichever is measured."""
-    if sys.argv[1:] == ["asyncio"]:
+    if MEASURE_ASYNCIO:
         return asyncio
     import fastasync
     return fastasync

@@ -115,7 +115,7 @@ async def aborted_with_data():
     deaf = []
     server, address = await serve(lambda: Deaf(deaf))
     transport, client = await loop.create_connection(Client, *address)
-    for _ in range(50):
+    for _ in range(12):
         transport.write(b"y" * 200000)
     await settle()
     transport.abort()
