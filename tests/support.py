@@ -61,9 +61,15 @@ def both():
 
 
 def plain(text):
-    """*text* without addresses and without the name of the loop's class."""
+    """*text* without what differs from run to run or from loop to loop.
+
+    Memory addresses, descriptors, ports, numbers of tasks, the name of the
+    loop's class, and the modules in front of the names of classes.
+    """
     text = re.sub(r"0x[0-9a-fA-F]+", "0x..", text)
     text = text.replace("_ThreadSafeHandle", "Handle")
+    text = re.sub(r"\bfd=\d+", "fd=N", text)
+    text = re.sub(r"(addr=\('[\d.]+', )[1-9]\d*", r"\1PORT", text)
     text = re.sub(r"<(?:_UnixSelectorEventLoop|(?:fastasync\.)?\w*Loop) "
                   r"(?=running=)", "<LOOP ", text)
     text = re.sub(r"\b(?:_asyncio|asyncio\.\w+|fastasync\.\w+|_fastasync|"

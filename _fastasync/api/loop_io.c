@@ -124,6 +124,7 @@ io_add(LoopObject *loop, int fd, int dir, PyObject *callback,
     if (handle == NULL) {
         return NULL;
     }
+    handle_settle((PyObject *)handle); // it outlives its calls
     if (io_cancel_watcher(loop, fd, dir) < 0 ||
         loop_io_start(loop, fd, dir, handle_run, (PyObject *)handle) < 0)
     {

@@ -114,6 +114,7 @@ run_cleanup(LoopObject *loop, PyObject *saved_hooks)
     loop->running = 0;
     loop->thread_id = 0;
     loop->tstate = NULL;
+    loop_settle_handles(loop);
     if (run_set_running_loop(loop->st, Py_None) < 0 ||
         (loop->was_debug && run_track_origins(loop, 0) < 0))
     {

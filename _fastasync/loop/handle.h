@@ -54,6 +54,10 @@ FA_INTERNAL HandleObject *timer_new(LoopObject *loop, double when,
 /* fa_run: run a handle's callback in its context and report what it raises. */
 FA_INTERNAL int handle_run(LoopObject *loop, PyObject *handle, PyObject *arg);
 
+/* Let the garbage collector see a handle that waits in a ring: the loop that
+   holds it stops running. */
+FA_INTERNAL void handle_settle(PyObject *handle);
+
 /* Handle.cancel() of the engine; for a timer also leaves the heap. 0 or -1. */
 FA_INTERNAL int handle_cancel(HandleObject *handle);
 

@@ -184,6 +184,10 @@ FA_INTERNAL int loop_spin(LoopObject *loop);
 /* One iteration. */
 FA_INTERNAL int loop_run_once(LoopObject *loop);
 
+/* The loop is not running any more (loop->running is 0): make the garbage
+   collector see the handles that still wait. */
+FA_INTERNAL void loop_settle_handles(LoopObject *loop);
+
 /* -- readiness (io.c) ----------------------------------------------------- */
 
 /* Watch `fd` in direction `dir` (FA_IN or FA_OUT): whenever it is ready,

@@ -138,6 +138,17 @@ loop_run_once(LoopObject *loop)
     return 0;
 }
 
+void
+loop_settle_handles(LoopObject *loop)
+{
+    for (size_t i = 0; i < ring_len(&loop->ready); i++) {
+        fa_ready *entry = ring_at(&loop->ready, i);
+        if (entry->run == handle_run) {
+            handle_settle(entry->self);
+        }
+    }
+}
+
 int
 loop_spin(LoopObject *loop)
 {

@@ -14,7 +14,7 @@ import weakref
 import pytest
 
 import bad_input
-from support import both, hooks, journal, plain, recorded_warnings
+from support import both, hooks, journal, plain, recorded_warnings, why
 
 
 class Stuck(KeyboardInterrupt):
@@ -87,22 +87,26 @@ def attempt(call, side):
             watched = env.watched + [weakref.ref(loop)]
             del env, loop
             gc.collect()
-        seen["log"] = [(level, text.splitlines()[0], why)
-                       for (level, text), why in zip(log.messages,
-                                                     log_errors(log))]
-        if log.records:
-            # Tracebacks in the log keep the frames of the row.
+        seen["log"] = log_lines(log)
+        while log.records:
+            # Tracebacks in the log keep the frames of the row; what is
+            # destroyed with them may have something to say, too.
             log.records.clear()
             gc.collect()
+            seen["log"] += log_lines(log)
     seen["warnings"] = texts
     seen["unraisable"] = [type(error).__name__ for _, error in unraisable]
     seen["alive"] = sum(ref() is not None for ref in watched)
     return seen
 
 
-def log_errors(log):
-    return [f"{r.exc_info[0].__name__}: {plain(str(r.exc_info[1]))}"
-            if r.exc_info else None for r in log.records]
+def log_lines(log):
+    """Level, first line, and exception of each record."""
+    lines = []
+    for record, (level, text) in zip(log.records, log.messages):
+        error = record.exc_info and why(record.exc_info[1])
+        lines.append((level, text.splitlines()[0], error))
+    return lines
 
 
 def check_for_leaks(call, side):

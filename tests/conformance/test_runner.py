@@ -8,6 +8,8 @@ one test of a small file.
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +25,9 @@ from harness.wire import Job, Outcome  # noqa: E402
 from skips import MODES, SKIPS, Skip  # noqa: E402
 
 VERSION = (3, 13)
+FILE = "test_pep492"
+CULPRIT = "CoroutineTests.test_double_await"
+HANG_LIMIT = 6.0  # seconds; the tests of FILE take milliseconds
 
 needs_test_package = pytest.mark.skipif(
     importlib.util.find_spec("test") is None
@@ -182,11 +187,51 @@ def test_a_malformed_list_is_refused(line: str) -> None:
         targets.parse([line], "3.13.0")
 
 
-# The children.
+# The command line.
 
-FILE = "test_pep492"
-CULPRIT = "CoroutineTests.test_double_await"
-HANG_LIMIT = 6.0  # seconds; the tests of FILE take milliseconds
+
+def _command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(HERE / "run.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@needs_test_package
+def test_wrong_use_exits_with_2() -> None:
+    process = _command("--file", "test_nosuch")
+    assert process.returncode == 2
+    assert "no targets in test_nosuch" in process.stderr
+
+
+def test_a_python_without_the_test_package_exits_with_3(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shadow = tmp_path / "test"
+    shadow.mkdir()
+    (shadow / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    process = _command("--implementation", "asyncio")
+    assert process.returncode == 3
+    assert "comes without test.test_asyncio" in process.stderr
+
+
+@needs_test_package
+def test_json_and_exit_status_agree_with_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    process = _command(
+        *("--implementation", "asyncio", "--mode", "policy"),
+        *("--file", FILE, "--json", str(path), "--jobs", "1"),
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    data = json.loads(path.read_text(encoding="utf-8"))
+    assert data["green"] is True
+    (file,) = data["files"]
+    wanted = len(targets.load().select([FILE])[FILE])
+    assert file["counts"] == {"ok": wanted, "skipped": 0}
+    assert file["made"]["loops"] >= wanted
+    assert "all promises kept" in process.stdout
+
+
+# The children.
 
 SABOTEUR = """
 import os, sys, time

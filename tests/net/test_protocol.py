@@ -33,8 +33,10 @@ class BaseBoom(BaseException):
 
 
 def raiser(error):
+    """Raises one like it: the traceback of `error` itself would grow."""
+
     def fail(*args):
-        raise error
+        raise type(error)(*error.args)
 
     return fail
 

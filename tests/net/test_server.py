@@ -344,7 +344,7 @@ def test_factory_fails(error, debug):
                          ids=lambda e: type(e).__name__)
 def test_factory_exits(error):
     loop = fastasync.new_event_loop()
-    failing = [error]
+    failing = [type(error)(*error.args)]
 
     def factory():
         if failing:

@@ -1,6 +1,7 @@
 """Ours and asyncio's together: each awaits the other, on either's loop."""
 
 import asyncio
+import concurrent.futures
 import contextvars
 import functools
 import gc
@@ -272,13 +273,14 @@ def test_asyncio_functions_on_our_tasks(loop):
         assert asyncio.isfuture(t)
         assert asyncio.ensure_future(t) is t
         f = _fastasync.Future()
-        g = asyncio.Future()
-        asyncio.futures._chain_future(f, g)
-        f.set_result(5)
-        assert await g == 5
-        h = _fastasync.Future()
-        asyncio.futures._chain_future(g, h)
-        assert await h == 5
+        c = concurrent.futures.Future()
+        asyncio.futures._chain_future(c, f)
+        c.set_result(5)
+        assert await f == 5
+        c = concurrent.futures.Future()
+        asyncio.futures._chain_future(f, c)
+        await asyncio.sleep(0)
+        assert c.result(0) == 5
         return await asyncio.wrap_future(
             asyncio.run_coroutine_threadsafe(asyncio.sleep(0, 8), loop))
 
