@@ -52,7 +52,7 @@ clean:  ## remove everything that was built
 	rm -rf $(VENV) .matrix .sanitize build dist *.egg-info *.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(VENV)/.built: $(SOURCES) tools/venv.sh
+$(VENV)/.built: $(SOURCES) tools/venv.sh tools/wheel.sh
 	tools/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 

@@ -36,6 +36,7 @@
 #include "task/room.c"
 #include "task/step.c"
 #include "task/stepcall.c"
+#include "task/stop.c"
 #include "task/task.c"
 
 #include "net/accept.c"

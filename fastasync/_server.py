@@ -49,9 +49,7 @@ class _Module:
         return getattr(self._module, name)
 
 
-def _with_globals(
-    function: types.FunctionType, names: dict[str, Any]
-) -> Callable[..., Any]:
+def _with_globals(function: Any, names: dict[str, Any]) -> Callable[..., Any]:
     """Return asyncio's function running with other globals."""
     copy = types.FunctionType(
         function.__code__,

@@ -143,6 +143,20 @@ fa_is_unique(PyObject *obj)
 #endif
 }
 
+/* True if `arg`, an argument of the running C function, is a temporary of the
+   calling Python frame: it dies when we return, and nobody can change it any
+   more. May say no. */
+static inline int
+fa_is_temporary(PyObject *arg)
+{
+#if FA_PY314
+    return PyUnstable_Object_IsUniqueReferencedTemporary(arg);
+#else
+    (void)arg; // a count of 1 may also be a tuple's: partial, *args
+    return 0;
+#endif
+}
+
 /* -- locks ---------------------------------------------------------------- */
 
 #if FA_PY313

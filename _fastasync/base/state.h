@@ -12,7 +12,7 @@
 /* X(Name): st->Name##Type, filled by the type's own x_type_init. */
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
-    X(Future) X(FutureIter) X(Task) X(TaskStep) \
+    X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -97,6 +97,13 @@ typedef struct HandleObject HandleObject;
 
 #define FA_HANDLE_FREELIST_MAX 256
 
+/* Dead objects of one exact type, linked through the first word after their
+   head; untracked and without a reference to their type. */
+typedef struct {
+    PyObject *first; /* owned, NULL = none */
+    int count;
+} fa_freelist;
+
 enum { FA_HANDLE, FA_TIMER, FA_THREADSAFE, FA_HANDLE_KINDS };
 
 typedef struct fa_state {
@@ -129,6 +136,13 @@ typedef struct fa_state {
        a callable and the task's context, both new. 0 or -1. */
     int (*task_entry)(int which, PyObject *task, PyObject *arg,
                       PyObject **callable, PyObject **context);
+
+    /* recycled objects of task/ (task/freelist.h) */
+    fa_freelist free_futures;
+    fa_freelist free_tasks;
+    fa_freelist free_iters;
+    PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
+                            type Stop (task/stop.c), its reference count 0 */
 
     /* task registry (task/registry.c) */
     TaskObject *tasks;         /* borrowed, head of the list of live tasks */

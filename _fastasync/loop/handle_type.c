@@ -42,7 +42,7 @@ Handle_cancelled(HandleObject *handle, PyObject *Py_UNUSED(ignored))
     return PyBool_FromLong(handle->cancelled);
 }
 
-PyDoc_STRVAR(Handle_get_context_doc,
+FA_UNUSED PyDoc_STRVAR(Handle_get_context_doc,
 "get_context($self, /)\n--\n\n"
 "Return the contextvars.Context in which the callback will run.\n"
 "See asyncio.Handle.get_context (Python 3.12).");

@@ -41,8 +41,8 @@ loop_collect(LoopObject *loop)
     return loop_poll(loop, timeout) < 0 ? -1 : loop_fire_timers(loop);
 }
 
-/* Writes that the entry just run has left behind. 0 or -1. */
-static FA_COLD int
+/* Writes that the entry just run has left behind. 0 or -1. HOT */
+static inline int
 loop_uncork(LoopObject *loop)
 {
     while (ring_len(&loop->corked) > 0) {
@@ -52,6 +52,20 @@ loop_uncork(LoopObject *loop)
         }
     }
     return 0;
+}
+
+/* The same for an entry whose exception leaves the loop. Always -1. */
+static FA_COLD int
+loop_uncork_failed(LoopObject *loop)
+{
+    PyObject *exc = fa_err_take();
+    if (loop_uncork(loop) < 0) {
+        fa_err_chain(exc);
+    }
+    else {
+        fa_err_restore(exc);
+    }
+    return -1;
 }
 
 /* Somebody wants to see every entry as a Handle: give a task's entry one.
@@ -101,13 +115,9 @@ loop_run_entry(LoopObject *loop, fa_ready entry)
     int rc = FA_UNLIKELY(loop->debug | loop->st->hooked)
                  ? loop_run_watched(loop, entry)
                  : entry.run(loop, entry.self, entry.arg);
-    if (FA_UNLIKELY(ring_len(&loop->corked) > 0)) {
-        PyObject *exc = rc < 0 ? fa_err_take() : NULL;
-        if (loop_uncork(loop) < 0) {
-            fa_err_chain(exc);
-            return -1;
-        }
-        fa_err_restore(exc);
+    if (ring_len(&loop->corked) > 0) {
+        return FA_LIKELY(rc == 0) ? loop_uncork(loop)
+                                  : loop_uncork_failed(loop);
     }
     return rc;
 }

@@ -43,20 +43,27 @@ context_leave(PyObject *entered)
 
 /* -- one call --------------------------------------------------------------------- */
 
-/* protocol.<name>([arg]) in the transport's context: new reference or NULL. */
+/* protocol.<name>([arg]): new reference or NULL. */
+static inline PyObject *
+protocol_call_entered(TransportObject *self, PyObject *name, PyObject *arg)
+{
+    // it may be replaced, and go, while its method runs
+    PyObject *stack[2] = {Py_NewRef(self->protocol), arg};
+    size_t n = arg == NULL ? 1 : 2;
+    PyObject *res = PyObject_VectorcallMethod(name, stack, n, NULL);
+    Py_DECREF(stack[0]);
+    return res;
+}
+
+/* The same in the transport's context. */
 static PyObject *
-protocol_call(TransportObject *self, PyObject *protocol, PyObject *name,
-              PyObject *arg)
+protocol_call(TransportObject *self, PyObject *name, PyObject *arg)
 {
     PyObject *entered = context_enter(self->context);
     if (entered == NULL) {
         return NULL;
     }
-    // it may be replaced, and go, while its method runs
-    PyObject *stack[2] = {Py_NewRef(protocol), arg};
-    size_t n = arg == NULL ? 1 : 2;
-    PyObject *res = PyObject_VectorcallMethod(name, stack, n, NULL);
-    Py_DECREF(stack[0]);
+    PyObject *res = protocol_call_entered(self, name, arg);
     if (FA_UNLIKELY(res == NULL)) {
         context_leave(entered);
         return NULL;
@@ -89,8 +96,7 @@ protocol_made(TransportObject *self, PyObject *method)
 int FA_HOT
 protocol_data(TransportObject *self, PyObject *data)
 {
-    PyObject *res = protocol_call(self, self->protocol,
-                                  self->st->str_data_received, data);
+    PyObject *res = protocol_call(self, self->st->str_data_received, data);
     if (FA_LIKELY(res != NULL)) {
         Py_DECREF(res);
         return 0;
@@ -102,8 +108,7 @@ protocol_data(TransportObject *self, PyObject *data)
 int
 protocol_eof(TransportObject *self)
 {
-    PyObject *res = protocol_call(self, self->protocol,
-                                  self->st->str_eof_received, NULL);
+    PyObject *res = protocol_call(self, self->st->str_eof_received, NULL);
     if (res == NULL) {
         return transport_fatal_raised(
             self, "Fatal error: protocol.eof_received() call failed.");
@@ -146,8 +151,8 @@ protocol_buffer(TransportObject *self, Py_buffer *view, PyObject **owner)
     PyObject *hint = PyLong_FromLong(-1);
     PyObject *res = hint == NULL
                         ? NULL
-                        : protocol_call(self, self->protocol,
-                                        self->st->str_get_buffer, hint);
+                        : protocol_call_entered(
+                              self, self->st->str_get_buffer, hint);
     Py_XDECREF(hint);
     if (res == NULL) {
         return transport_fatal_raised(
@@ -175,8 +180,8 @@ protocol_updated(TransportObject *self, Py_ssize_t nbytes)
     PyObject *count = PyLong_FromSsize_t(nbytes);
     PyObject *res = count == NULL
                         ? NULL
-                        : protocol_call(self, self->protocol,
-                                        self->st->str_buffer_updated, count);
+                        : protocol_call_entered(
+                              self, self->st->str_buffer_updated, count);
     Py_XDECREF(count);
     if (FA_LIKELY(res != NULL)) {
         Py_DECREF(res);
@@ -231,8 +236,7 @@ protocol_resume(TransportObject *self)
 int
 protocol_lost(TransportObject *self, PyObject *exc)
 {
-    PyObject *res = protocol_call(self, self->protocol,
-                                  self->st->str_connection_lost,
+    PyObject *res = protocol_call(self, self->st->str_connection_lost,
                                   exc == NULL ? Py_None : exc);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;

@@ -17,13 +17,18 @@
 
 #define READ_FAILED "Fatal read error on socket transport"
 
-/* How much to ask for: a read that fills its buffer moves a connection one
-   class up, one that would have fitted into the class below moves it down.
-   Class 0 is the scratch buffer; class 1 stays under malloc's mmap threshold,
-   so that shrinking and freeing it costs no system call. */
-static const Py_ssize_t read_sizes[] = {FA_SCRATCH_SIZE, 124 * 1024,
-                                        256 * 1024};
-#define READ_CLASS_MAX 2
+/* How much to ask for. Class 0 is the scratch buffer; class 1 stays under
+   malloc's mmap threshold, so that shrinking and freeing it costs no system
+   call. A read of at least `up` bytes moves a connection one class up: copying
+   32 KiB out of the scratch buffer costs more than a larger allocation. One of
+   less than `down` moves it down. */
+static const struct {
+    Py_ssize_t size, up, down;
+} read_classes[] = {
+    {FA_SCRATCH_SIZE, 32 * 1024, 0},
+    {124 * 1024, 124 * 1024, 16 * 1024},
+    {256 * 1024, PY_SSIZE_T_MAX, 124 * 1024},
+};
 
 /* recv said end of file (0), would block, or an error. 0 or -1. */
 static int FA_COLD
@@ -46,10 +51,10 @@ static void
 sockread_learn(TransportObject *self, ssize_t n)
 {
     unsigned cls = self->read_class;
-    if (n == read_sizes[cls] && cls < READ_CLASS_MAX) {
+    if (n >= read_classes[cls].up) {
         self->read_class = (cls + 1) & 3;
     }
-    else if (cls > 0 && n < read_sizes[cls - 1]) {
+    else if (n < read_classes[cls].down) {
         self->read_class = (cls - 1) & 3;
     }
 }
@@ -58,7 +63,7 @@ sockread_learn(TransportObject *self, ssize_t n)
 static int
 sockread_large(TransportObject *self)
 {
-    Py_ssize_t size = read_sizes[self->read_class];
+    Py_ssize_t size = read_classes[self->read_class].size;
     PyObject *data = PyBytes_FromStringAndSize(NULL, size);
     if (data == NULL) {
         return transport_fatal_raised(self, READ_FAILED);
@@ -93,9 +98,7 @@ sockread_bytes(LoopObject *loop, TransportObject *self)
     if (FA_UNLIKELY(n <= 0)) {
         return sockread_nothing(self, n);
     }
-    if (FA_UNLIKELY(n == FA_SCRATCH_SIZE)) {
-        self->read_class = 1;
-    }
+    sockread_learn(self, n);
     PyObject *data = PyBytes_FromStringAndSize(scratch, n);
     if (data == NULL) {
         return transport_fatal_raised(self, READ_FAILED);
@@ -106,8 +109,9 @@ sockread_bytes(LoopObject *loop, TransportObject *self)
 }
 
 /* get_buffer() gave something that has no writable view. The Python socket
-   says what is wrong with it, in its own words. */
-static int FA_COLD
+   says what is wrong with it, in its own words. The number of bytes, 0 at the
+   end of file, -EAGAIN, or -1 with an exception. */
+static ssize_t FA_COLD
 sockread_into_slow(TransportObject *self, PyObject *buffer)
 {
     PyObject *sock = transport_sock(self);
@@ -115,51 +119,72 @@ sockread_into_slow(TransportObject *self, PyObject *buffer)
         if (!PyErr_Occurred()) {
             fa_err_set_errno(-EBADF);
         }
-        return transport_fatal_raised(self, READ_FAILED);
+        return -1;
     }
     Py_INCREF(sock);
     PyObject *res = PyObject_CallMethod(sock, "recv_into", "O", buffer);
     Py_DECREF(sock);
     Py_ssize_t n = res == NULL ? -1 : PyLong_AsSsize_t(res);
     Py_XDECREF(res);
-    if (n > 0) {
-        return self->conn_lost ? 0 : protocol_updated(self, n);
-    }
-    if (n == 0) {
-        return sockread_nothing(self, 0);
-    }
-    if (PyErr_ExceptionMatches(PyExc_BlockingIOError)) {
+    if (n < 0 && PyErr_ExceptionMatches(PyExc_BlockingIOError)) {
         PyErr_Clear();
+        return -EAGAIN;
+    }
+    return n;
+}
+
+/* In the transport's context: get_buffer, recv, buffer_updated. What recv said
+   is left in *n if it brought nothing, else 1. 0 or -1. */
+static inline int
+sockread_into_entered(TransportObject *self, ssize_t *n)
+{
+    Py_buffer view;
+    PyObject *owner;
+    *n = 1;
+    int rc = protocol_buffer(self, &view, &owner);
+    if (FA_UNLIKELY(rc <= 0)) {
+        return rc;
+    }
+    // get_buffer() may have closed us: then the fd cell says -1
+    if (FA_LIKELY(view.obj != NULL)) {
+        *n = sock_recv(transport_fd(self), view.buf, (size_t)view.len);
+        PyBuffer_Release(&view);
+    }
+    else {
+        *n = sockread_into_slow(self, owner);
+        if (*n == -1) {
+            *n = 1;
+            rc = transport_fatal_raised(self, READ_FAILED);
+            Py_DECREF(owner);
+            return rc;
+        }
+    }
+    Py_DECREF(owner);
+    if (FA_UNLIKELY(self->lost)) {
+        *n = 1;
         return 0;
     }
-    return transport_fatal_raised(self, READ_FAILED);
+    return FA_LIKELY(*n > 0) ? protocol_updated(self, *n) : 0;
 }
 
 static int
 sockread_into(TransportObject *self)
 {
-    Py_buffer view;
-    PyObject *owner;
-    int rc = protocol_buffer(self, &view, &owner);
-    if (rc <= 0) {
-        return rc;
+    PyObject *entered = context_enter(self->context);
+    if (entered == NULL) {
+        return transport_fatal_raised(self, READ_FAILED);
     }
-    if (FA_UNLIKELY(view.obj == NULL)) {
-        rc = sockread_into_slow(self, owner);
-        Py_DECREF(owner);
-        return rc;
+    ssize_t n;
+    int rc = sockread_into_entered(self, &n);
+    if (FA_UNLIKELY(rc < 0)) {
+        context_leave(entered);
+        return -1;
     }
-    // get_buffer() may have closed us: then the fd cell says -1
-    ssize_t n = sock_recv(transport_fd(self), view.buf, (size_t)view.len);
-    PyBuffer_Release(&view);
-    Py_DECREF(owner);
-    if (self->lost) {
-        return 0;
+    if (FA_UNLIKELY(PyContext_Exit(entered) < 0)) {
+        fa_err_unraisable(entered);
     }
-    if (FA_UNLIKELY(n <= 0)) {
-        return sockread_nothing(self, n);
-    }
-    return protocol_updated(self, n);
+    Py_DECREF(entered);
+    return FA_LIKELY(n > 0) ? 0 : sockread_nothing(self, n);
 }
 
 int

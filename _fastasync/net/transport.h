@@ -46,8 +46,9 @@ typedef struct {
 typedef struct {
     const char *data;
     size_t len;
-    PyObject *owner; /* strong: exact bytes that `data` lies in; NULL only
-                        while the write() that brought it is running */
+    PyObject *owner; /* strong: what `data` lies in: exact bytes, or an exact
+                        bytearray that nobody else has; NULL only while the
+                        write() that brought it is running */
 } fa_chunk;
 
 #define FA_CHUNKS_INLINE 2
@@ -268,15 +269,16 @@ FA_INTERNAL int transport_set_limits(TransportObject *self, PyObject *high,
 FA_INTERNAL int protocol_made(TransportObject *self, PyObject *method);
 FA_INTERNAL int protocol_data(TransportObject *self, PyObject *data);
 FA_INTERNAL int protocol_eof(TransportObject *self);
-FA_INTERNAL int protocol_updated(TransportObject *self, Py_ssize_t nbytes);
 FA_INTERNAL int protocol_pause(TransportObject *self);
 FA_INTERNAL int protocol_resume(TransportObject *self);
 
-/* get_buffer(-1): 1 and a writable, not empty view of *owner (strong); 0 if it
-   failed and that has been dealt with; -1. If the object gives no writable
-   view, 1 with view->obj NULL. */
+/* The two of a BufferedProtocol; the caller has entered the context, once for
+   both. get_buffer(-1): 1 and a writable, not empty view of *owner (strong); 0
+   if it failed and that has been dealt with; -1. If the object gives no
+   writable view, 1 with view->obj NULL. */
 FA_INTERNAL int protocol_buffer(TransportObject *self, Py_buffer *view,
                                 PyObject **owner);
+FA_INTERNAL int protocol_updated(TransportObject *self, Py_ssize_t nbytes);
 
 /* connection_lost(exc): -1 with whatever it raised. */
 FA_INTERNAL int protocol_lost(TransportObject *self, PyObject *exc);

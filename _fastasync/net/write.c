@@ -31,6 +31,11 @@ static int
 write_add(TransportObject *self, PyObject *data, Py_buffer *view, int lend)
 {
     PyObject *owner = Py_XNewRef(write_immutable_base(data));
+    if (owner == NULL && PyByteArray_CheckExact(data) &&
+        fa_is_temporary(data))
+    {
+        owner = Py_NewRef(data); // write(buffer[:n]): ours alone from now on
+    }
     const char *bytes = view->buf;
     if (owner == NULL && !lend) {
         owner = PyBytes_FromStringAndSize(view->buf, view->len);

@@ -16,8 +16,7 @@
 #include "task/private.h"
 #include "base/args.h"
 #include "base/errors.h"
-
-#include <string.h>
+#include "task/freelist.h"
 
 /* -- life ------------------------------------------------------------------- */
 
@@ -160,7 +159,11 @@ Future_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     }
     future_clear(fut);
-    tp->tp_free(self);
+    if (tp != fut->st->FutureType ||
+        !freelist_push(&fut->st->free_futures, self))
+    {
+        tp->tp_free(self);
+    }
     Py_DECREF(tp);
 }
 
@@ -220,6 +223,14 @@ future_init_debug(FutureObject *fut)
     return 0;
 }
 
+/* HOT. The class that the package makes of LoopCore is found at once. */
+static inline uint8_t
+future_loop_is_ours(fa_state *st, PyObject *loop)
+{
+    return FA_LIKELY(Py_TYPE(loop)->tp_base == st->LoopCoreType) ||
+           loop_check(st, loop);
+}
+
 int
 future_init(FutureObject *fut, PyObject *loop)
 {
@@ -244,7 +255,7 @@ future_init(FutureObject *fut, PyObject *loop)
     else {
         Py_INCREF(loop);
     }
-    fut->ours = loop_check(fut->st, loop) != 0;
+    fut->ours = future_loop_is_ours(fut->st, loop);
     Py_XSETREF(fut->loop, loop);
     return future_engine(fut) != NULL ? 0 : future_init_debug(fut);
 }
@@ -253,10 +264,14 @@ FA_HOT PyObject *
 future_new(fa_state *st, PyObject *loop)
 {
     PyTypeObject *tp = st->FutureType;
-    FutureObject *fut = (FutureObject *)tp->tp_alloc(tp, 0);
-    if (fut == NULL) {
+    PyObject *self = freelist_pop(&st->free_futures, tp, sizeof(FutureObject));
+    if (FA_LIKELY(self != NULL)) {
+        PyObject_GC_Track(self);
+    }
+    else if ((self = tp->tp_alloc(tp, 0)) == NULL) {
         return NULL;
     }
+    FutureObject *fut = (FutureObject *)self;
     fut->st = st;
     if (future_init(fut, loop) < 0) {
         Py_DECREF(fut);
@@ -281,6 +296,21 @@ Future_init(PyObject *self, PyObject *args, PyObject *kwargs)
         return -1;
     }
     return future_init((FutureObject *)self, loop);
+}
+
+/* Future(loop=loop) without a tuple and a dict in between. */
+static PyObject *
+Future_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf,
+                  PyObject *kwnames)
+{
+    PyObject *loop;
+    if (fa_args_parse(&Future_init_args, args, PyVectorcall_NARGS(nargsf),
+                      kwnames, &loop) < 0)
+    {
+        return NULL;
+    }
+    fa_state *st = fa_state_of_module(PyType_GetModule((PyTypeObject *)type));
+    return future_new(st, loop);
 }
 
 static PyObject *
@@ -772,5 +802,9 @@ static PyType_Spec Future_spec = {
 int
 future_type_init(PyObject *module, fa_state *st)
 {
-    return fa_type_new(module, &Future_spec, NULL, &st->FutureType);
+    if (fa_type_new(module, &Future_spec, NULL, &st->FutureType) < 0) {
+        return -1;
+    }
+    st->FutureType->tp_vectorcall = Future_vectorcall; // not inherited
+    return 0;
 }

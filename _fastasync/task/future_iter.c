@@ -4,16 +4,18 @@
    returns its result. Two tricks keep the return cheap (benchmark:
    future_await): None needs no exception at all (NULL without one means
    StopIteration), and on versions whose SEND opcode does not use am_send the
-   StopIteration that carries any other value comes from a freelist: a C subclass
-   of it that goes back there when the interpreter drops it (stopiter.c).
+   StopIteration that carries any other value is one that is used again and
+   again (stop.c).
 
    The iterator owns its future until throw() or close(). Freed iterators wait in
    a short list of the module state. HOT: everything but throw and close. */
+#include "task/freelist.h"
 #include "task/private.h"
 
 typedef struct {
     PyObject_HEAD
     FutureObject *future; /* strong; NULL after throw or close */
+    fa_state *st;         /* borrowed */
 } FutureIterObject;
 
 /* -- life ------------------------------------------------------------------- */
@@ -26,10 +28,15 @@ future_iter_new(PyObject *self)
         return NULL;
     }
     PyTypeObject *tp = fut->st->FutureIterType;
-    FutureIterObject *it = PyObject_GC_New(FutureIterObject, tp);
-    if (it == NULL) {
-        return NULL;
+    FutureIterObject *it = (FutureIterObject *)freelist_pop(
+        &fut->st->free_iters, tp, sizeof(FutureIterObject));
+    if (FA_UNLIKELY(it == NULL)) {
+        it = PyObject_GC_New(FutureIterObject, tp);
+        if (it == NULL) {
+            return NULL;
+        }
     }
+    it->st = fut->st;
     it->future = (FutureObject *)Py_NewRef(self);
     PyObject_GC_Track(it);
     return (PyObject *)it;
@@ -56,7 +63,9 @@ FutureIter_dealloc(PyObject *self)
     PyTypeObject *tp = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     FutureIter_clear(self);
-    PyObject_GC_Del(self);
+    if (!freelist_push(&((FutureIterObject *)self)->st->free_iters, self)) {
+        PyObject_GC_Del(self);
+    }
     Py_DECREF(tp);
 }
 
@@ -98,19 +107,6 @@ FutureIter_am_send(PyObject *self, PyObject *Py_UNUSED(value),
     return future_iter_failed(fut);
 }
 
-/* Raise StopIteration(value). */
-static void
-future_iter_stop(PyObject *value)
-{
-    // through the constructor: PyErr_SetObject would unpack a tuple, and take
-    // an exception for the instance to raise
-    PyObject *stop = PyObject_CallOneArg(PyExc_StopIteration, value);
-    if (stop != NULL) {
-        PyErr_SetObject(PyExc_StopIteration, stop);
-        Py_DECREF(stop);
-    }
-}
-
 static FA_HOT PyObject *
 FutureIter_iternext(PyObject *self)
 {
@@ -118,7 +114,7 @@ FutureIter_iternext(PyObject *self)
     PySendResult status = FutureIter_am_send(self, Py_None, &result);
     if (status == PYGEN_RETURN) {
         if (result != Py_None) {
-            future_iter_stop(result);
+            stop_raise(((FutureIterObject *)self)->st, result);
         }
         Py_DECREF(result);
         return NULL;
@@ -132,9 +128,11 @@ FutureIter_iternext(PyObject *self)
 static PyObject *
 FutureIter_send(PyObject *self, PyObject *Py_UNUSED(value))
 {
-    PyObject *result = FutureIter_iternext(self);
-    if (result == NULL && !PyErr_Occurred()) {
-        future_iter_stop(Py_None);
+    PyObject *result;
+    PySendResult status = FutureIter_am_send(self, Py_None, &result);
+    if (status == PYGEN_RETURN) {
+        stop_raise_plain(result);
+        Py_CLEAR(result);
     }
     return result;
 }

@@ -58,6 +58,18 @@ FA_INTERNAL void future_complain(FutureObject *fut, PyObject *message,
 /* Methods and attributes that Task repeats so that errors name it. */
 FA_INTERNAL int future_type_init(PyObject *module, fa_state *st);
 
+/* -- StopIteration (stop.c) ------------------------------------------------------- */
+
+/* Raise StopIteration(value), by its constructor. */
+FA_INTERNAL void stop_raise_plain(PyObject *value);
+
+/* HOT. The same for the interpreter, which catches it at once: from the spare
+   where that pays. */
+FA_INTERNAL void stop_raise(fa_state *st, PyObject *value);
+
+FA_INTERNAL void stop_clear_spare(fa_state *st);
+FA_INTERNAL int stop_type_init(PyObject *module, fa_state *st);
+
 /* -- awaiting (future_iter.c) --------------------------------------------------- */
 
 FA_INTERNAL PyObject *future_iter_new(PyObject *fut);

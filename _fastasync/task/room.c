@@ -1,5 +1,6 @@
 /* task/room.c: the one entry by which module.c sets up this room, and the
    room's module functions. */
+#include "task/freelist.h"
 #include "task/private.h"
 
 /* -- module functions -------------------------------------------------------------- */
@@ -118,7 +119,7 @@ static PyMethodDef room_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
-/* -- set-up -------------------------------------------------------------------------- */
+/* -- set-up and end -------------------------------------------------------------------------- */
 
 int
 task_types_init(PyObject *module, fa_state *st)
@@ -128,6 +129,7 @@ task_types_init(PyObject *module, fa_state *st)
     st->task_entry = task_entry_callable;
     st->kw_context = PyTuple_Pack(1, st->str_context);
     if (st->kw_context == NULL ||
+        stop_type_init(module, st) < 0 ||
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||
         task_step_type_init(module, st) < 0 ||
@@ -142,4 +144,13 @@ task_types_init(PyObject *module, fa_state *st)
         return -1;
     }
     return PyModule_AddFunctions(module, room_functions);
+}
+
+void
+task_freelists_clear(fa_state *st)
+{
+    freelist_clear(&st->free_futures);
+    freelist_clear(&st->free_tasks);
+    freelist_clear(&st->free_iters);
+    stop_clear_spare(st);
 }

@@ -380,6 +380,17 @@ task_step_slow(TaskObject *task, PyObject *given)
     return task_outcome(task, status, result);
 }
 
+/* HOT. PyIter_Send(coro, None), without the way there for what has am_send. */
+static inline PySendResult
+task_send(PyObject *coro, PyObject **result)
+{
+    PyAsyncMethods *async = Py_TYPE(coro)->tp_as_async;
+    if (FA_LIKELY(async != NULL && async->am_send != NULL)) {
+        return async->am_send(coro, Py_None, result);
+    }
+    return PyIter_Send(coro, Py_None, result);
+}
+
 /* One step in the current context, the task being the current one. 0 or -1. */
 static FA_HOT int
 task_step(TaskObject *task, PyObject *exc)
@@ -399,7 +410,7 @@ task_step(TaskObject *task, PyObject *exc)
         return task_step_slow(task, NULL);
     }
     PyObject *result;
-    PySendResult status = PyIter_Send(coro, Py_None, &result);
+    PySendResult status = task_send(coro, &result);
     Py_DECREF(coro);
     return task_outcome(task, status, result);
 }

@@ -8,6 +8,7 @@
 #include "task/private.h"
 #include "base/args.h"
 #include "base/errors.h"
+#include "task/freelist.h"
 
 /* -- life ---------------------------------------------------------------------- */
 
@@ -53,7 +54,9 @@ Task_finalize(PyObject *self)
 {
     TaskObject *task = (TaskObject *)self;
     FutureObject *fut = &task->fut;
-    if (fut->state == FA_PENDING && task->log_destroy_pending) {
+    if (fut->state == FA_PENDING && task->log_destroy_pending &&
+        fut->loop != NULL) // settable before __init__, which may never run
+    {
         PyObject *raised = fa_err_take();
         PyObject *message = PyUnicode_FromString(
             "Task was destroyed but it is pending!");
@@ -84,7 +87,11 @@ Task_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     }
     Task_clear(self);
-    tp->tp_free(self);
+    if (tp != task->fut.st->TaskType ||
+        !freelist_push(&task->fut.st->free_tasks, self))
+    {
+        tp->tp_free(self);
+    }
     Py_DECREF(tp);
 }
 
@@ -207,10 +214,14 @@ task_new(fa_state *st, PyObject *loop, PyObject *coro, PyObject *name,
          PyObject *context, int eager)
 {
     PyTypeObject *tp = st->TaskType;
-    TaskObject *task = (TaskObject *)tp->tp_alloc(tp, 0);
-    if (task == NULL) {
+    PyObject *self = freelist_pop(&st->free_tasks, tp, sizeof(TaskObject));
+    if (FA_LIKELY(self != NULL)) {
+        PyObject_GC_Track(self);
+    }
+    else if ((self = tp->tp_alloc(tp, 0)) == NULL) {
         return NULL;
     }
+    TaskObject *task = (TaskObject *)self;
     task->fut.st = st;
     if (FA_UNLIKELY(task_init(task, loop, coro, name, context, eager) < 0)) {
         Py_DECREF(task);
@@ -244,6 +255,25 @@ Task_init(PyObject *self, PyObject *args, PyObject *kwargs)
     }
     return task_init((TaskObject *)self, out[1], out[0], out[2], out[3],
                      eager);
+}
+
+/* Task(coro, loop=loop, ...) without a tuple and a dict in between. */
+static PyObject *
+Task_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf,
+                PyObject *kwnames)
+{
+    PyObject *out[5] = {NULL};
+    if (fa_args_parse(&Task_init_args, args, PyVectorcall_NARGS(nargsf),
+                      kwnames, out) < 0)
+    {
+        return NULL;
+    }
+    int eager = out[4] == NULL ? 0 : PyObject_IsTrue(out[4]);
+    if (eager < 0) {
+        return NULL;
+    }
+    fa_state *st = fa_state_of_module(PyType_GetModule((PyTypeObject *)type));
+    return task_new(st, out[1], out[0], out[2], out[3], eager);
 }
 
 /* -- cancellation -------------------------------------------------------------------- */
@@ -608,6 +638,11 @@ static PyType_Spec Task_spec = {
 int
 task_type_init(PyObject *module, fa_state *st)
 {
-    return fa_type_new(module, &Task_spec, (PyObject *)st->FutureType,
-                       &st->TaskType);
+    if (fa_type_new(module, &Task_spec, (PyObject *)st->FutureType,
+                    &st->TaskType) < 0)
+    {
+        return -1;
+    }
+    st->TaskType->tp_vectorcall = Task_vectorcall; // not inherited
+    return 0;
 }

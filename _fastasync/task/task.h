@@ -166,7 +166,10 @@ FA_INTERNAL int task_cancel(TaskObject *task, PyObject *msg);
 /* A list of the live, not finished tasks of ours (new). */
 FA_INTERNAL PyObject *registry_tasks(fa_state *st);
 
-/* Types Future, FutureIter, Task, TaskStep, and the module functions of this
+/* Free what is kept for reuse; called when the module state is cleared. */
+FA_INTERNAL void task_freelists_clear(fa_state *st);
+
+/* Types Future, FutureIter, Task, TaskStep, Stop, and the module functions of this
    room (_live_tasks, future_add_to_awaited_by, ...). 0 or -1. */
 FA_INTERNAL int task_types_init(PyObject *module, fa_state *st);
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 import socket
+import tempfile
 
 import support
 
@@ -180,3 +181,10 @@ def debug_log():
         logging.getLogger("asyncio").setLevel(logging.DEBUG)
         journal.setLevel(logging.DEBUG)
         yield journal
+
+
+@contextlib.contextmanager
+def short_paths():
+    """In an empty directory: Unix socket paths are limited in length."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        yield

@@ -13,12 +13,14 @@ import pytest
 
 import support
 from netsupport import (
+    BufferedRecorder,
     Recorder,
     Reports,
     attach,
     debug_log,
     pattern,
     settle,
+    short_paths,
     small_pair,
     tcp_pair,
     until,
@@ -639,9 +641,7 @@ def test_extra_info_of_an_accepted_connection(asked):
 
 
 @pytest.mark.parametrize("name", ["s", "x" * 60, "\0abstract"])
-def test_unix_addresses(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)  # the path must be short, or long, by itself
-
+def test_unix_addresses(name):
     def scenario(side, loop):
         path = name
         with socket.socket(socket.AF_UNIX) as listener:
@@ -660,7 +660,8 @@ def test_unix_addresses(tmp_path, monkeypatch, name):
             os.unlink(path)
         return result
 
-    assert support.compare(scenario)[0] is True
+    with short_paths():
+        assert support.compare(scenario)[0] is True
 
 
 def test_ipv6_addresses():
@@ -754,7 +755,8 @@ def test_signatures():
 VAR = contextvars.ContextVar("VAR", default="none")
 
 
-def test_one_context_for_all_callbacks():
+@pytest.mark.parametrize("kind", [Recorder, BufferedRecorder])
+def test_one_context_for_all_callbacks(kind):
     """Ours: a value that connection_made sets is there to the end."""
     loop = fastasync.new_event_loop()
     ours, theirs = tcp_pair()
@@ -767,8 +769,9 @@ def test_one_context_for_all_callbacks():
         look(transport)
         VAR.set("connection")
 
-    protocol = Recorder(connection_made=begin, data_received=look,
-                        eof_received=look, connection_lost=look)
+    protocol = kind(connection_made=begin, data_received=look,
+                    buffer_updated=look, eof_received=look,
+                    connection_lost=look)
 
     async def main():
         VAR.set("maker")
