@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from _pytest.runner import runtestprotocol
 
+import fastasync
+
 import _fastasync
 
 TESTS = Path(__file__).resolve().parent.parent / "tests"
@@ -40,6 +42,14 @@ TYPES = {
     if isinstance(value, type)
 }
 COUNTS = [*TYPES, "open files", "objects", "references in all"]
+
+
+def fill_free_lists():
+    """Make and drop many handles: each one kept for reuse refers to its type."""
+    loop = fastasync.new_event_loop()
+    for kind, when in ((fastasync.Handle, ()), (fastasync.TimerHandle, (0,))):
+        [kind(*when, print, (), loop) for _ in range(10_000)].clear()
+    loop.close()
 
 
 def count(results, number):
@@ -98,6 +108,7 @@ def main(arguments):
     if not arguments:
         arguments = [str(TESTS)]
         arguments += [f"--ignore={TESTS / name}" for name in LEFT_OUT]
+    fill_free_lists()
     return pytest.main(
         ["-q", "-p", "no:cacheprovider", *arguments], plugins=[LeakHunter()]
     )

@@ -67,6 +67,10 @@
 #define FA_HAS_SERVER_CLIENTS FA_PY313
 /* A server calls loop._start_serving(..., context=). */
 #define FA_HAS_SERVER_CONTEXT FA_PY315
+/* Subclasses of StopIteration are refused as well. */
+#define FA_REFUSES_STOPITERATION_SUBCLASS FA_PY313
+/* A future's iterator gives the result again each time it is asked. */
+#define FA_FUTURE_ITER_REPEATS FA_PY314
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
 

@@ -139,7 +139,7 @@ static inline int
 sockread_into_entered(TransportObject *self, ssize_t *n)
 {
     Py_buffer view;
-    PyObject *owner;
+    PyObject *owner = NULL;
     *n = 1;
     int rc = protocol_buffer(self, &view, &owner);
     if (FA_UNLIKELY(rc <= 0)) {

@@ -100,11 +100,17 @@ FutureIter_am_send(PyObject *self, PyObject *Py_UNUSED(value),
         *result = Py_NewRef((PyObject *)fut);
         return PYGEN_NEXT;
     }
-    if (fut->state == FA_FINISHED && !fut->failed) {
+    PySendResult status = PYGEN_RETURN;
+    if (FA_LIKELY(fut->state == FA_FINISHED && !fut->failed)) {
         *result = Py_NewRef(fut->outcome);
-        return PYGEN_RETURN;
     }
-    return future_iter_failed(fut);
+    else {
+        status = future_iter_failed(fut);
+    }
+    if (!FA_FUTURE_ITER_REPEATS && fut->state != FA_PENDING) {
+        FutureIter_clear(self); // exhausted
+    }
+    return status;
 }
 
 static FA_HOT PyObject *

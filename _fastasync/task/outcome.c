@@ -85,7 +85,10 @@ outcome_exception(FutureObject *fut, PyObject *given)
         PyErr_SetString(PyExc_TypeError, "invalid exception object");
         return NULL;
     }
-    if (PyErr_GivenExceptionMatches(exc, PyExc_StopIteration)) {
+    if (FA_REFUSES_STOPITERATION_SUBCLASS
+            ? PyErr_GivenExceptionMatches(exc, PyExc_StopIteration)
+            : Py_IS_TYPE(exc, (PyTypeObject *)PyExc_StopIteration))
+    {
         return outcome_wrap_stop_iteration(exc);
     }
     return exc;

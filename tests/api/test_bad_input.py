@@ -25,6 +25,15 @@ def ring(number, frame):
     raise Stuck("the row does not end")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_collections():
+    """Collections look only at what the rows make: they are many."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def alarm():
     before = signal.signal(signal.SIGALRM, ring)

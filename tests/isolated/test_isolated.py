@@ -33,3 +33,26 @@ def test_script(script):
         env={**os.environ, "PYTHONASYNCIODEBUG": ""})
     assert run.returncode == 0, run.stdout + run.stderr
     assert run.stdout.splitlines()[-1:] == ["ok"], run.stdout + run.stderr
+
+
+LEAKS = {
+    "objects": "kept = []\ndef leak(): kept.append([])",
+    "blocks": "kept = []\ndef leak(): kept.append(1e300 * len(kept))",
+    "fds": "import os\ndef leak(): os.dup(0)",
+    "heap": "import ctypes\nmalloc = ctypes.CDLL(None).malloc\n"
+            "def leak(): malloc(64)",
+    "references": "import ctypes\nthing = watch(type('T', (), {})())\n"
+                  "def leak(): ctypes.pythonapi.Py_IncRef("
+                  "ctypes.py_object(thing))",
+}
+
+
+@pytest.mark.parametrize("kind", LEAKS)
+def test_growth_is_noticed(kind):
+    """The measurement itself: one unit a repetition fails a script."""
+    code = (f"from measure import check, finish, watch\n{LEAKS[kind]}\n"
+            f"check(leak, 20)\nfinish()")
+    run = subprocess.run([sys.executable, "-c", code, CHOSEN[-1]], cwd=HERE,
+                         capture_output=True, text=True, timeout=100)
+    assert run.returncode == 1, run.stdout + run.stderr
+    assert kind in run.stderr
