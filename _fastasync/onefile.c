@@ -18,6 +18,7 @@
 #include "os/sock.c"
 #include "os/wakeup.c"
 
+#include "loop/context.c"
 #include "loop/current.c"
 #include "loop/handle.c"
 #include "loop/handle_type.c"

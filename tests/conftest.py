@@ -4,6 +4,8 @@ A test must leave the process as it found it: the same open files, no running
 loop, no pending task of ours. A test that cannot says so, with its reason:
 
     @pytest.mark.keeps("fds", reason="...")
+
+("tasks" likewise; "objects" is for tools/leaks.py, which repeats tests.)
 """
 
 import asyncio

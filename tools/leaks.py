@@ -10,10 +10,12 @@ of CPython all references. Left out are tests that start processes (what they
 run is gone when they end) and those that look for leaks themselves.
 """
 
+import contextvars
 import gc
 import os
 import sys
 from array import array
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -78,30 +80,42 @@ class LeakHunter:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item, nextitem):
+        if item.get_closest_marker("keeps"):
+            return None  # it says that it leaks, and why: run it once
         results = {name: array("q", bytes(8 * ROUNDS)) for name in COUNTS}
         for number in range(-WARM_UP, ROUNDS):
-            reports = runtestprotocol(item, nextitem=nextitem, log=False)
+            reports = run_once(item, nextitem)
             if any(report.outcome != "passed" for report in reports):
                 break
-            del reports
             if number >= 0:
                 count(results, number)
         else:
             problems = grown(results)
-            reports = runtestprotocol(item, nextitem=nextitem, log=False)
             if problems:
                 reports[1].outcome = "failed"
                 reports[1].longrepr = "\n".join(["it leaks:", *problems])
-        hook = item.ihook
-        hook.pytest_runtest_logstart(
-            nodeid=item.nodeid, location=item.location
-        )
+        hook, where = item.ihook, {"nodeid": item.nodeid}
+        hook.pytest_runtest_logstart(**where, location=item.location)
         for report in reports:
             hook.pytest_runtest_logreport(report=report)
-        hook.pytest_runtest_logfinish(
-            nodeid=item.nodeid, location=item.location
-        )
+        hook.pytest_runtest_logfinish(**where, location=item.location)
         return True
+
+
+def run_once(item, nextitem):
+    """Run a test; what it hangs on objects that outlive it is taken off.
+
+    Those are the context of the thread, which holds variables for good, and
+    exceptions among the test's parameters, which collect tracebacks.
+    """
+    run = partial(runtestprotocol, item, nextitem=nextitem, log=False)
+    reports = contextvars.copy_context().run(run)
+    callspec = getattr(item, "callspec", None)
+    for value in callspec.params.values() if callspec else ():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, BaseException):
+                part.__traceback__ = part.__context__ = None
+    return reports
 
 
 def main(arguments):

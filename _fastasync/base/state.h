@@ -125,6 +125,8 @@ typedef struct fa_state {
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
 
+    Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
+                                  Context, 0 = not found */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
 
     /* The two entry functions that run a task step (set by task_types_init):

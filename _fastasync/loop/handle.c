@@ -22,6 +22,7 @@
 
 #include "base/args.h"
 #include "base/errors.h"
+#include "loop/context.h"
 
 static PyTypeObject *
 handle_type(fa_state *st, int kind)
@@ -193,7 +194,7 @@ handle_freelists_clear(fa_state *st)
 static int
 handle_fill_args(HandleObject *handle, PyObject *const *args, Py_ssize_t nargs)
 {
-    handle->nargs = nargs;
+    handle->nargs = (int32_t)nargs; // with more than a few only informative
     if (FA_LIKELY(nargs <= FA_HANDLE_INLINE_ARGS)) {
         for (Py_ssize_t i = 0; i < nargs; i++) {
             handle->inline_args[i] = Py_NewRef(args[i]);
@@ -221,7 +222,15 @@ handle_make(LoopObject *loop, int kind, PyObject *callback,
     }
     handle->callback = Py_NewRef(callback);
     handle->loop = Py_NewRef((PyObject *)loop);
-    handle->context = context ? Py_NewRef(context) : PyContext_CopyCurrent();
+    if (context == NULL) {
+        int shared;
+        handle->context = loop_context_copy(loop, &shared);
+        handle->shared = (uint8_t)shared;
+    }
+    else {
+        handle->context = Py_NewRef(context);
+        handle->shared = 0;
+    }
     if (handle_fill_args(handle, args, nargs) < 0 || handle->context == NULL) {
         goto fail;
     }
@@ -335,6 +344,20 @@ handle_failed(HandleObject *handle)
     Py_XDECREF(text);
     Py_XDECREF(extra);
     return rc;
+}
+
+PyObject *
+handle_context(HandleObject *handle)
+{
+    if (handle->shared) {
+        PyObject *own = PyContext_Copy(handle->context);
+        if (own == NULL) {
+            return NULL;
+        }
+        handle->shared = 0;
+        Py_SETREF(handle->context, own);
+    }
+    return handle->context;
 }
 
 /* Whatever was given as `context`: context.run(callback, *args). */
@@ -458,9 +481,21 @@ handle_release(HandleObject *handle)
     Py_DECREF(handle);
 }
 
+/* HOT. A shared context becomes the handle's own for the call. 0 or -1. */
+static inline int
+handle_own_context(LoopObject *loop, HandleObject *handle)
+{
+    PyObject *work = loop_context_take(loop, handle->context);
+    if (FA_UNLIKELY(work == NULL)) {
+        return -1;
+    }
+    handle->shared = 0;
+    Py_SETREF(handle->context, work);
+    return 0;
+}
+
 int
-handle_run(LoopObject *Py_UNUSED(loop), PyObject *self,
-           PyObject *Py_UNUSED(arg))
+handle_run(LoopObject *loop, PyObject *self, PyObject *Py_UNUSED(arg))
 {
     HandleObject *handle = (HandleObject *)self;
     int rc = 0;
@@ -479,13 +514,22 @@ handle_run(LoopObject *Py_UNUSED(loop), PyObject *self,
         }
         rc = 0;
     }
+    int shared = handle->shared;
     handle->running++;
-    PyObject *result = handle_call(handle);
+    PyObject *result = NULL;
+    if (!shared || handle_own_context(loop, handle) == 0) {
+        result = handle_call(handle);
+    }
     if (FA_UNLIKELY(result == NULL)) {
         rc = handle_failed(handle);
     }
     handle->running--;
     Py_XDECREF(result);
+    if (shared && fa_is_unique(self) && handle->context != NULL) {
+        PyObject *work = handle->context;
+        handle->context = NULL;
+        loop_context_give(loop, work);
+    }
     if (FA_UNLIKELY(handle->cancelled && !handle->running)) {
         handle_drop_call(handle); // put off by handle_cancel
     }

@@ -11,7 +11,7 @@
 
 /* Room for the slots of asyncio.TimerHandle in every supported version; its
    real size is checked at init. */
-#define FA_HANDLE_BASE_SLOTS 12
+#define FA_HANDLE_BASE_SLOTS 10
 #define FA_HANDLE_INLINE_ARGS 4
 
 struct HandleObject {
@@ -20,17 +20,19 @@ struct HandleObject {
     fa_state *st;              /* borrowed */
     PyObject *callback;        /* strong, NULL once cancelled or consumed;
                                   in the freelist: the next free handle */
-    PyObject *context;         /* strong */
+    PyObject *context;         /* strong; with `shared` the loop's pristine copy
+                                  (context.h), not to be entered or shown */
     PyObject *loop;            /* strong */
     PyObject *scratch;         /* always NULL: vectorcall may write here */
     PyObject *inline_args[FA_HANDLE_INLINE_ARGS]; /* strong, the first nargs */
     PyObject *args_tuple;      /* strong: all arguments if they are more */
     PyObject *source_traceback; /* strong or NULL; debug mode */
     PyObject *repr;            /* strong or NULL; debug mode: after cancel */
-    Py_ssize_t nargs;
+    int32_t nargs;
     uint8_t cancelled;
     uint8_t running;           /* depth of calls: cancel must not drop what a
                                   running call is using */
+    uint8_t shared;            /* context is the loop's */
     uint8_t kind;              /* FA_HANDLE, FA_TIMER, FA_THREADSAFE */
     /* TimerHandle only */
     uint8_t scheduled;
@@ -53,6 +55,9 @@ FA_INTERNAL HandleObject *timer_new(LoopObject *loop, double when,
 
 /* fa_run: run a handle's callback in its context and report what it raises. */
 FA_INTERNAL int handle_run(LoopObject *loop, PyObject *handle, PyObject *arg);
+
+/* The handle's own context (borrowed), NULL on error or if it has none. */
+FA_INTERNAL PyObject *handle_context(HandleObject *handle);
 
 /* Let the garbage collector see a handle that waits in a ring: the loop that
    holds it stops running. */

@@ -50,7 +50,10 @@ FA_UNUSED PyDoc_STRVAR(Handle_get_context_doc,
 static FA_UNUSED PyObject *
 Handle_get_context(HandleObject *handle, PyObject *Py_UNUSED(ignored))
 {
-    return Py_NewRef(handle->context ? handle->context : Py_None);
+    PyObject *context = handle_context(handle);
+    return context == NULL && PyErr_Occurred()
+               ? NULL
+               : Py_NewRef(context ? context : Py_None);
 }
 
 PyDoc_STRVAR(TimerHandle_when_doc,
@@ -129,8 +132,21 @@ Handle_set_args(HandleObject *handle, PyObject *value,
         }
     }
     Py_XSETREF(handle->args_tuple, args);
-    handle->nargs = args == NULL ? 0 : PyTuple_GET_SIZE(args);
+    handle->nargs = args == NULL ? 0 : (int32_t)PyTuple_GET_SIZE(args);
     return 0;
+}
+
+static PyObject *
+Handle_get_context_field(HandleObject *handle, void *Py_UNUSED(closure))
+{
+    return Handle_get_context(handle, NULL);
+}
+
+static int
+Handle_set_context_field(HandleObject *handle, PyObject *value, void *closure)
+{
+    handle->shared = 0;
+    return Handle_set_field((PyObject *)handle, value, closure);
 }
 
 /* Flags: the closure is the offset of a uint8_t. */
@@ -171,7 +187,10 @@ TimerHandle_set_when(HandleObject *timer, PyObject *value,
     {name, Handle_get_flag, Handle_set_flag, NULL, \
      (void *)offsetof(HandleObject, field)}
 #define HANDLE_FIELDS \
-    FIELD("_callback", callback), FIELD("_context", context), \
+    FIELD("_callback", callback), \
+    {"_context", (getter)Handle_get_context_field, \
+     (setter)Handle_set_context_field, NULL, \
+     (void *)offsetof(HandleObject, context)}, \
     FIELD("_loop", loop), FIELD("_repr", repr), \
     FIELD("_source_traceback", source_traceback), \
     FLAG("_cancelled", cancelled), \

@@ -2,6 +2,7 @@
 #include "loop/loop.h"
 
 #include "base/errors.h"
+#include "loop/context.h"
 #include "loop/current.h"
 #include "loop/handle.h"
 
@@ -64,6 +65,8 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
     Py_VISIT(loop->exception_handler);
     Py_VISIT(loop->task_factory);
     Py_VISIT(loop->current_handle);
+    Py_VISIT(loop->context_pristine);
+    Py_VISIT(loop->context_work);
     return 0;
 }
 
@@ -99,6 +102,8 @@ loop_close(LoopObject *loop)
     loop_drop_timers(loop);
     loop_drop_watchers(loop);
     loop_close_fds(loop);
+    Py_CLEAR(loop->context_pristine);
+    Py_CLEAR(loop->context_work);
 }
 
 void
@@ -111,6 +116,8 @@ loop_clear(LoopObject *loop)
     Py_CLEAR(loop->exception_handler);
     Py_CLEAR(loop->task_factory);
     Py_CLEAR(loop->current_handle);
+    Py_CLEAR(loop->context_pristine);
+    Py_CLEAR(loop->context_work);
 }
 
 void
@@ -135,7 +142,7 @@ loop_refresh_direct(LoopObject *loop)
 int
 loop_types_init(PyObject *module, fa_state *st)
 {
-    if (loop_current_init(st) < 0) {
+    if (loop_current_init(st) < 0 || loop_context_init(st) < 0) {
         return -1;
     }
     return handle_types_init(module, st);

@@ -99,6 +99,8 @@ typedef struct LoopObject {
     PyObject *exception_handler;
     PyObject *task_factory;
     PyObject *current_handle; /* debug mode: the handle that runs */
+    PyObject *context_pristine; /* context.h: the copy that handles share */
+    PyObject *context_work;     /* and the one to run in, NULL while in use */
     double slow_callback_duration;
     char *scratch; /* owned, FA_SCRATCH_SIZE bytes, allocated at first use: the
                       read buffer shared by all transports of the loop */

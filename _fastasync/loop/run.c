@@ -27,20 +27,6 @@ loop_poll_due(LoopObject *loop)
            (loop->timers.len > 0 && (loop->overridden & FA_OV_TIME));
 }
 
-/* I/O and timers into the ring, waiting if there is nothing to do. 0 or -1. */
-static int
-loop_collect(LoopObject *loop)
-{
-    int64_t timeout = 0;
-    if (ring_len(&loop->ready) == 0 && !loop->stopping) {
-        timeout = loop_next_timer(loop);
-        if (timeout == -2) {
-            return -1;
-        }
-    }
-    return loop_poll(loop, timeout) < 0 ? -1 : loop_fire_timers(loop);
-}
-
 /* Writes that the entry just run has left behind. 0 or -1. HOT */
 static inline int
 loop_uncork(LoopObject *loop)
@@ -52,6 +38,25 @@ loop_uncork(LoopObject *loop)
         }
     }
     return 0;
+}
+
+/* I/O and timers into the ring, waiting if there is nothing to do. 0 or -1. */
+static int
+loop_collect(LoopObject *loop)
+{
+    // written by an outer entry that runs the loop again: it may wait for the
+    // answer
+    if (FA_UNLIKELY(ring_len(&loop->corked) > 0) && loop_uncork(loop) < 0) {
+        return -1;
+    }
+    int64_t timeout = 0;
+    if (ring_len(&loop->ready) == 0 && !loop->stopping) {
+        timeout = loop_next_timer(loop);
+        if (timeout == -2) {
+            return -1;
+        }
+    }
+    return loop_poll(loop, timeout) < 0 ? -1 : loop_fire_timers(loop);
 }
 
 /* The same for an entry whose exception leaves the loop. Always -1. */

@@ -238,7 +238,7 @@ PyObject *
 transport_sock(TransportObject *self)
 {
     if (self->sock != NULL || !self->owns_fd) {
-        return self->sock;
+        return self->alive ? self->sock : NULL;
     }
     PyObject *sock = extra_new_socket(self, 1);
     if (sock == NULL) {
@@ -248,7 +248,7 @@ transport_sock(TransportObject *self)
         PyObject *number = PyObject_CallMethod(sock, "detach", NULL);
         Py_XDECREF(number);
         Py_DECREF(sock);
-        return number == NULL ? NULL : self->sock;
+        return number == NULL || !self->alive ? NULL : self->sock;
     }
     self->owns_fd = 0;
     self->sock = sock;
@@ -265,6 +265,9 @@ transport_sock(TransportObject *self)
 static PyObject *
 extra_closed_socket(TransportObject *self)
 {
+    if (self->family == 0) {
+        Py_RETURN_NONE; // there never was one
+    }
     PyObject *sock = extra_new_socket(self, 0);
     PyObject *res = sock == NULL ? NULL
                                  : PyObject_CallMethodNoArgs(
@@ -281,12 +284,14 @@ extra_closed_socket(TransportObject *self)
 static int
 extra_fill_socket(TransportObject *self)
 {
-    PyObject *sock = Py_XNewRef(transport_sock(self));
-    if (sock == NULL) {
-        sock = PyErr_Occurred() ? NULL : extra_closed_socket(self);
-    }
-    if (sock == NULL) {
+    PyObject *sock = transport_sock(self);
+    if (sock == NULL && PyErr_Occurred()) {
         return -1;
+    }
+    sock = self->sock != NULL ? Py_NewRef(self->sock) // may be closed by now
+                              : extra_closed_socket(self);
+    if (sock == NULL || sock == Py_None) {
+        return extra_put(self, self->st->str_socket, sock);
     }
     PyObject *wrapped = PyObject_CallOneArg(self->st->TransportSocket, sock);
     Py_DECREF(sock);

@@ -324,8 +324,7 @@ transport_close_fd(TransportObject *self)
 {
     static const int no_fd = -1;
     PyObject *error = fa_err_take();
-    PyObject *sock = self->sock;
-    self->sock = NULL;
+    PyObject *sock = Py_XNewRef(self->sock);
     self->fd_cell = &no_fd; // before Python code runs
     self->alive = 0;
     if (self->owns_fd) {

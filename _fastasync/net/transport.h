@@ -111,7 +111,8 @@ typedef struct TransportObject {
     LoopObject *loop;     /* strong; NULL once lost */
     PyObject *protocol;   /* strong; NULL once lost */
     PyObject *context;    /* strong: all protocol methods run in it */
-    PyObject *sock;       /* strong or NULL: not asked for yet, or closed */
+    PyObject *sock;       /* strong or NULL: not asked for yet; closed once
+                             the transport is not alive */
     PyObject *extra;      /* strong or NULL: dict, what was given or asked for */
     PyObject *server;     /* strong or NULL */
     PyObject *empty_waiter; /* strong or NULL: sendfile waits for an empty

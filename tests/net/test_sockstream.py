@@ -579,6 +579,18 @@ def test_loop_closed_under_an_open_transport():
 # -- what can be asked -------------------------------------------------------------
 
 
+def test_socket_asked_for_after_the_end():
+    def scenario(side, loop):
+        ours, theirs = tcp_pair()
+        transport = attach(loop, ours, Recorder())
+        closing(loop, transport)
+        theirs.close()
+        sock = transport.get_extra_info("socket")
+        return sock.fileno(), sock.family, transport._sock
+
+    support.compare(scenario)
+
+
 def test_extra_info():
     def scenario(side, loop):
         ours, theirs = tcp_pair()

@@ -52,6 +52,8 @@ def test_generator_as_coroutine(same):
     same(script)
 
 
+@pytest.mark.keeps(
+    "objects", reason="asyncio remembers the types it took for coroutines")
 def test_coroutine_by_registration(same):
     import collections.abc
 
