@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# sanitize.sh [pytest arguments]: build with AddressSanitizer and
-# UndefinedBehaviorSanitizer into .sanitize/, then run the tests on that. The
-# interpreter itself is not instrumented: libasan is preloaded, and the leaks it
-# would report at exit are CPython's own (tools/leaks.py looks for ours).
+# sanitize.sh [pytest arguments]: build with AddressSanitizer,
+# UndefinedBehaviorSanitizer and our assertions into .sanitize/, then run the
+# tests on that, of CPython's own a selection. The interpreter itself is not
+# instrumented: libasan is preloaded, and the leaks it would report at exit are
+# CPython's own (tools/leaks.py looks for ours).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -13,8 +14,10 @@ if [[ $runtime != /* ]]; then
     echo "sanitize: $compiler has no libasan.so" >&2
     exit 1
 fi
-FASTASYNC_SANITIZE=address,undefined tools/venv.sh "$python" .sanitize test
+FASTASYNC_DEBUG=1 FASTASYNC_SANITIZE=address,undefined \
+    tools/venv.sh "$python" .sanitize test
 
+export FASTASYNC_CONFORMANCE=${FASTASYNC_CONFORMANCE:-quick}
 export LD_PRELOAD=$runtime
 export PYTHONMALLOC=malloc
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:allocator_may_return_null=1

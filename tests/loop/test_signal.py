@@ -216,17 +216,14 @@ def test_python_handler_runs_while_the_loop_sleeps(loop):
 def test_python_handler_does_not_end_the_wait(loop):
     """After EINTR the loop goes on waiting for what it waited for."""
     seen = []
-    signal.signal(signal.SIGUSR1, lambda *_: seen.append(time.monotonic()))
-    timers = [threading.Timer(0.004 * i, kill) for i in range(1, 4)]
-    for timer in timers:
-        timer.start()
+    signal.signal(signal.SIGALRM, lambda *_: seen.append(1))
+    signal.setitimer(signal.ITIMER_REAL, 0.004, 0.004)
     began = time.monotonic()
     run_for(loop, 0.05)
     took = time.monotonic() - began
-    for timer in timers:
-        timer.join()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     assert took >= 0.05
-    assert len(seen) == 3
+    assert seen  # how many of them is the scheduler's business
 
 
 def test_exception_in_a_python_handler_leaves_the_loop(loop):
@@ -236,12 +233,10 @@ def test_exception_in_a_python_handler_leaves_the_loop(loop):
     def handler(number, frame):
         raise Out
 
-    signal.signal(signal.SIGUSR1, handler)
-    timer = threading.Timer(0.02, kill)
-    timer.start()
+    signal.signal(signal.SIGALRM, handler)
+    loop.call_soon(signal.setitimer, signal.ITIMER_REAL, 0.02)
     with pytest.raises(Out):
         loop.run_forever()
-    timer.join()
     assert not loop.is_running()
     seen = []
     loop.call_soon(seen.append, 1)
@@ -249,19 +244,22 @@ def test_exception_in_a_python_handler_leaves_the_loop(loop):
     assert seen == [1]
 
 
+def interrupt_soon(loop):
+    """KeyboardInterrupt from a signal, but not before the loop runs."""
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    loop.call_soon(signal.setitimer, signal.ITIMER_REAL, 0.02)
+
+
 def test_keyboard_interrupt_while_the_loop_sleeps(loop):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.02, kill, [signal.SIGINT])
-    timer.start()
+    interrupt_soon(loop)
     with pytest.raises(KeyboardInterrupt):
         loop.run_forever()
-    timer.join()
     assert not loop.is_running()
     assert loop.run_until_complete(asyncio.sleep(0, "usable")) == "usable"
 
 
 def test_keyboard_interrupt_while_the_loop_is_busy(loop):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt_soon(loop)
     turns = []
 
     def busy():
@@ -269,27 +267,20 @@ def test_keyboard_interrupt_while_the_loop_is_busy(loop):
         loop.call_soon(busy)
 
     loop.call_soon(busy)
-    timer = threading.Timer(0.02, kill, [signal.SIGINT])
-    timer.start()
     with pytest.raises(KeyboardInterrupt):
         loop.run_forever()
-    timer.join()
     assert turns
 
 
 def test_keyboard_interrupt_in_a_busy_task(loop):
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
     async def busy():
         while True:
             await asyncio.sleep(0)
 
     task = loop.create_task(busy())
-    timer = threading.Timer(0.02, kill, [signal.SIGINT])
-    timer.start()
+    interrupt_soon(loop)
     with pytest.raises(KeyboardInterrupt):
         loop.run_until_complete(task)
-    timer.join()
     if not task.done():
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
