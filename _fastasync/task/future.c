@@ -1,9 +1,9 @@
 /* task/future.c: the type Future.
 
-   Everything that Python sees of a future: construction, methods, the
-   attributes that asyncio's own Python code and its tests read, finalizer and
-   repr. What happens to a future is callbacks.c and outcome.c; here arguments
-   are parsed, one C function is called, and its answer handed back.
+   What Python sees of a future: construction, methods, finalizer and repr (its
+   attributes are future_attrs.c). What happens to a future is callbacks.c and
+   outcome.c; here arguments are parsed, one C function is called, and its answer
+   handed back.
 
    `__class__` of an exact Future says asyncio.Future, so that
    isinstance(fut, asyncio.Future) holds although the type is not derived from
@@ -144,17 +144,11 @@ Future_finalize(PyObject *self)
     future_finalize((FutureObject *)self);
 }
 
-static void
-Future_dealloc(PyObject *self)
+static inline void
+future_free(PyObject *self)
 {
     FutureObject *fut = (FutureObject *)self;
     PyTypeObject *tp = Py_TYPE(self);
-    if (FA_UNLIKELY(fut->log_tb || tp != fut->st->FutureType)) {
-        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
-            return; // somebody has kept it
-        }
-    }
-    PyObject_GC_UnTrack(self);
     if (fut->weakrefs != NULL) {
         PyObject_ClearWeakRefs(self);
     }
@@ -165,6 +159,26 @@ Future_dealloc(PyObject *self)
         tp->tp_free(self);
     }
     Py_DECREF(tp);
+}
+
+static FA_HOT void
+Future_dealloc(PyObject *self)
+{
+    FutureObject *fut = (FutureObject *)self;
+    PyTypeObject *tp = Py_TYPE(self);
+    if (FA_UNLIKELY(fut->log_tb || tp != fut->st->FutureType)) {
+        if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+            return; // somebody has kept it
+        }
+    }
+    PyObject_GC_UnTrack(self);
+    if (FA_UNLIKELY(future_holds_future(fut))) {
+        Py_TRASHCAN_BEGIN(self, Future_dealloc)
+        future_free(self);
+        Py_TRASHCAN_END
+        return;
+    }
+    future_free(self);
 }
 
 static PyObject *
@@ -552,172 +566,6 @@ Future_sizeof(PyObject *self, PyObject *Py_UNUSED(ignored))
     return PyLong_FromSize_t(size);
 }
 
-/* -- attributes ------------------------------------------------------------------ */
-
-static PyObject *
-future_or_none(PyObject *value)
-{
-    return Py_NewRef(value == NULL ? Py_None : value);
-}
-
-static PyObject *
-Future_get_state(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    fa_state *st = fut->st;
-    PyObject *names[] = {st->str_PENDING, st->str_CANCELLED, st->str_FINISHED};
-    return future_ensure_alive(fut) < 0 ? NULL : Py_NewRef(names[fut->state]);
-}
-
-static PyObject *
-Future_get_blocking(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    return PyBool_FromLong(fut->loop != NULL && fut->blocking);
-}
-
-static int
-future_cannot_delete(PyObject *value)
-{
-    if (value != NULL) {
-        return 0;
-    }
-    PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-    return 1;
-}
-
-static int
-Future_set_blocking(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    if (future_ensure_alive(fut) < 0 || future_cannot_delete(value)) {
-        return -1;
-    }
-    int truth = PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    fut->blocking = truth != 0;
-    return 0;
-}
-
-static PyObject *
-Future_get__loop(PyObject *self, void *Py_UNUSED(closure))
-{
-    return future_or_none(((FutureObject *)self)->loop);
-}
-
-static PyObject *
-Future_get_callbacks(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    return future_ensure_alive(fut) < 0 ? NULL : callbacks_list(fut);
-}
-
-static PyObject *
-Future_get_result(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    if (future_ensure_alive(fut) < 0) {
-        return NULL;
-    }
-    int has = fut->state == FA_FINISHED && !fut->failed;
-    return future_or_none(has ? fut->outcome : NULL);
-}
-
-static PyObject *
-Future_get_exception(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    if (future_ensure_alive(fut) < 0) {
-        return NULL;
-    }
-    return future_or_none(fut->failed ? fut->outcome : NULL);
-}
-
-static PyObject *
-Future_get_log_traceback(PyObject *self, void *Py_UNUSED(closure))
-{
-    FutureObject *fut = (FutureObject *)self;
-    return future_ensure_alive(fut) < 0 ? NULL : PyBool_FromLong(fut->log_tb);
-}
-
-static int
-Future_set_log_traceback(PyObject *self, PyObject *value,
-                         void *Py_UNUSED(closure))
-{
-    if (future_cannot_delete(value)) {
-        return -1;
-    }
-    int truth = PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    if (truth) {
-        PyErr_SetString(PyExc_ValueError,
-                        "_log_traceback can only be set to False");
-        return -1;
-    }
-    ((FutureObject *)self)->log_tb = 0;
-    return 0;
-}
-
-static PyObject *
-Future_get_source_traceback(PyObject *self, void *Py_UNUSED(closure))
-{
-    return future_or_none(((FutureObject *)self)->source_tb);
-}
-
-static PyObject *
-Future_get_cancel_message(PyObject *self, void *Py_UNUSED(closure))
-{
-    return future_or_none(((FutureObject *)self)->cancel_msg);
-}
-
-static int
-Future_set_cancel_message(PyObject *self, PyObject *value,
-                          void *Py_UNUSED(closure))
-{
-    if (future_cannot_delete(value)) {
-        return -1;
-    }
-    Py_XSETREF(((FutureObject *)self)->cancel_msg, Py_NewRef(value));
-    return 0;
-}
-
-#if FA_HAS_AWAITED_BY
-static PyObject *
-Future_get_awaited_by(PyObject *self, void *Py_UNUSED(closure))
-{
-    return awaited_by_get((FutureObject *)self);
-}
-#endif
-
-/* See the essay on top. */
-static PyObject *
-Future_get_class(PyObject *self, void *Py_UNUSED(closure))
-{
-    fa_state *st = ((FutureObject *)self)->st;
-    if (Py_IS_TYPE(self, st->FutureType)) {
-        return Py_NewRef(st->asyncio_Future);
-    }
-    if (Py_IS_TYPE(self, st->TaskType)) {
-        return Py_NewRef(st->asyncio_Task);
-    }
-    return Py_NewRef((PyObject *)Py_TYPE(self));
-}
-
-/* What object.__class__ does when set. */
-static int
-Future_set_class(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    PyGetSetDef *def = PyBaseObject_Type.tp_getset;
-    while (strcmp(def->name, "__class__") != 0) {
-        def++;
-    }
-    return def->set(self, value, def->closure);
-}
-
 /* -- tables ----------------------------------------------------------------------- */
 
 static PyMethodDef Future_methods[] = {
@@ -740,26 +588,6 @@ static PyMethodDef Future_methods[] = {
      Future_class_getitem_doc},
     {"__sizeof__", Future_sizeof, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
-};
-
-static PyGetSetDef Future_getset[] = {
-    {"_state", Future_get_state, NULL, NULL, NULL},
-    {"_asyncio_future_blocking", Future_get_blocking, Future_set_blocking,
-     NULL, NULL},
-    {"_loop", Future_get__loop, NULL, NULL, NULL},
-    {"_callbacks", Future_get_callbacks, NULL, NULL, NULL},
-    {"_result", Future_get_result, NULL, NULL, NULL},
-    {"_exception", Future_get_exception, NULL, NULL, NULL},
-    {"_log_traceback", Future_get_log_traceback, Future_set_log_traceback,
-     NULL, NULL},
-    {"_source_traceback", Future_get_source_traceback, NULL, NULL, NULL},
-    {"_cancel_message", Future_get_cancel_message, Future_set_cancel_message,
-     NULL, NULL},
-#if FA_HAS_AWAITED_BY
-    {"_asyncio_awaited_by", Future_get_awaited_by, NULL, NULL, NULL},
-#endif
-    {"__class__", Future_get_class, Future_set_class, NULL, NULL},
-    {NULL, NULL, NULL, NULL, NULL},
 };
 
 static PyMemberDef Future_members[] = {

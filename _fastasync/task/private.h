@@ -44,6 +44,14 @@ FA_INTERNAL int future_ensure_alive(FutureObject *fut);
 /* What Future.__init__ does. `loop` NULL or None: the current one. */
 FA_INTERNAL int future_init(FutureObject *fut, PyObject *loop);
 
+/* Is its result a future of ours? A chain of them may be as long as somebody
+   likes, and must not be freed by recursion. */
+static inline int
+future_holds_future(const FutureObject *fut)
+{
+    return fut->outcome != NULL && future_check_exact(fut->st, fut->outcome);
+}
+
 FA_INTERNAL int future_traverse(FutureObject *fut, visitproc visit, void *arg);
 FA_INTERNAL void future_clear(FutureObject *fut);
 FA_INTERNAL void future_finalize(FutureObject *fut);
@@ -55,7 +63,6 @@ FA_INTERNAL void future_finalize(FutureObject *fut);
 FA_INTERNAL void future_complain(FutureObject *fut, PyObject *message,
                                  PyObject *key, PyObject *exc);
 
-/* Methods and attributes that Task repeats so that errors name it. */
 FA_INTERNAL int future_type_init(PyObject *module, fa_state *st);
 
 /* -- StopIteration (stop.c) ------------------------------------------------------- */
@@ -70,6 +77,10 @@ FA_INTERNAL void stop_raise(fa_state *st, PyObject *value);
 FA_INTERNAL void stop_clear_spare(fa_state *st);
 FA_INTERNAL int stop_type_init(PyObject *module, fa_state *st);
 
+/* -- attributes (future_attrs.c) -------------------------------------------------- */
+
+extern __attribute__((visibility("hidden"))) PyGetSetDef Future_getset[];
+
 /* -- awaiting (future_iter.c) --------------------------------------------------- */
 
 FA_INTERNAL PyObject *future_iter_new(PyObject *fut);
@@ -83,8 +94,15 @@ FA_INTERNAL int task_run_step(LoopObject *loop, PyObject *task, PyObject *arg);
 FA_INTERNAL int task_run_wakeup(LoopObject *loop, PyObject *task,
                                 PyObject *arg);
 
+/* HOT. One step in the current context, the task being the current one; throws
+   `exc` (borrowed) unless it is NULL. 0, or -1 with what went wrong around the
+   coroutine, or with SystemExit or KeyboardInterrupt from inside of it. */
+FA_INTERNAL int task_step(TaskObject *task, PyObject *exc);
+
 /* Let the loop run the next step, throwing `exc` (borrowed, may be NULL). */
 FA_INTERNAL int task_step_soon(TaskObject *task, PyObject *exc);
+
+/* -- other ways into a step (step_enter.c) -------------------------------------- */
 
 /* One step in whatever context is current, on any loop, with the task as the
    current one. 0 or -1. */

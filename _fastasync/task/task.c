@@ -69,6 +69,24 @@ Task_finalize(PyObject *self)
     future_finalize(fut);
 }
 
+static inline void
+task_free(PyObject *self)
+{
+    TaskObject *task = (TaskObject *)self;
+    PyTypeObject *tp = Py_TYPE(self);
+    registry_remove(task); // after the finalizer, which may have kept it
+    if (task->fut.weakrefs != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    Task_clear(self);
+    if (tp != task->fut.st->TaskType ||
+        !freelist_push(&task->fut.st->free_tasks, self))
+    {
+        tp->tp_free(self);
+    }
+    Py_DECREF(tp);
+}
+
 static FA_HOT void
 Task_dealloc(PyObject *self)
 {
@@ -82,17 +100,13 @@ Task_dealloc(PyObject *self)
         }
     }
     PyObject_GC_UnTrack(self);
-    registry_remove(task); // after the finalizer, which may have kept it
-    if (task->fut.weakrefs != NULL) {
-        PyObject_ClearWeakRefs(self);
+    if (FA_UNLIKELY(future_holds_future(&task->fut))) {
+        Py_TRASHCAN_BEGIN(self, Task_dealloc)
+        task_free(self);
+        Py_TRASHCAN_END
+        return;
     }
-    Task_clear(self);
-    if (tp != task->fut.st->TaskType ||
-        !freelist_push(&task->fut.st->free_tasks, self))
-    {
-        tp->tp_free(self);
-    }
-    Py_DECREF(tp);
+    task_free(self);
 }
 
 /* -- construction ----------------------------------------------------------------- */

@@ -852,6 +852,52 @@ def test_result_is_freed_at_once(same):
     same(script)
 
 
+def test_kept_stop_iterations(same):
+    # ours may come from a spare instance: what is kept must not change
+    class Thing:
+        pass
+
+    def script(p):
+        kept = []
+        for n in range(5):
+            f = p.future()
+            f.set_result([n])
+            try:
+                next(iter(f))
+            except StopIteration as stop:
+                kept.append(stop)
+        p.note([stop.value for stop in kept], [stop.args for stop in kept],
+               kept[0], str(kept[0]), isinstance(kept[0], StopIteration))
+        kept[0].note = "an attribute"
+        kept[1].args = ("other", "arguments")
+        kept[2].__cause__ = ValueError()
+        kept[3].value = None
+        p.note(kept)
+        kept.clear()
+        f = p.future()
+        f.set_result(Thing())
+        ref = weakref.ref(f.result())
+        try:
+            next(iter(f))
+        except StopIteration as stop:
+            p.note(hasattr(stop, "note"), len(stop.args), stop.__cause__,
+                   type(stop.value).__name__)
+        del f
+        p.note(ref() is None)
+    same(script)
+
+
+def test_chain_of_results_is_freed_without_recursion():
+    # asyncio's own runs out of stack here up to 3.13
+    loop = fastasync.new_event_loop()
+    f = None
+    for _ in range(300_000):
+        f, former = loop.create_future(), f
+        f.set_result(former)
+    del f, former
+    loop.close()
+
+
 def test_run_until_complete_in_text():
     loop = fastasync.new_event_loop()
     f = loop.create_future()
