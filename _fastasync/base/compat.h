@@ -38,7 +38,7 @@
 /* The current task lives in the thread state, not in a dict. */
 #define FA_HAS_TSTATE_TASK FA_PY314
 /* How far into the thread state to look for it (current.c), in bytes. */
-#define FA_TSTATE_SEARCH 2048
+#define FA_TSTATE_SEARCH (sizeof(PyThreadState) + (FA_PY315 ? 200 : 104))
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
 /* Future.__init__ a second time is a RuntimeError. */

@@ -51,8 +51,10 @@ loop_current_swap(LoopObject *loop, PyObject *task, PyObject **before)
 }
 
 /* Which field of the thread state holds `needle`? Its offset, 0 = not found
-   exactly once. The struct is private and its layout moves, so it is searched;
-   4 KiB are well inside of any thread state of 3.14 and later. */
+   exactly once. The struct is private and its layout moves, so it is searched:
+   the public part and as much of the private one behind it as the first release
+   of this version had. A thread state may be the last thing in its memory (that
+   of a thread, or of a subinterpreter), so not a word more. */
 static Py_ssize_t
 current_find(PyThreadState *tstate, PyObject *needle)
 {

@@ -69,6 +69,7 @@ typedef struct LoopObject {
     int wakeup;         /* fd or -1 */
     uint64_t last_poll; /* clock_ticks() when the poller was last asked */
     int turns;          /* iterations since then */
+    int64_t last_fired; /* when timers last moved into the ring, in ns */
     int brisk;          /* so many more polls follow each other: the first
                            turns of a run see all I/O, as asyncio's do */
     uint64_t ticks_per_us;

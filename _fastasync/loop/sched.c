@@ -12,6 +12,12 @@
 #include "base/errors.h"
 #include "loop/handle.h"
 
+/* A few timers are waited for to the nanosecond. Where many are about to fire,
+   waking for each costs more than they do: then a millisecond passes between
+   two wake-ups, which is how far asyncio rounds every wait. */
+#define TIMER_CROWD 16
+#define TIMER_CROWD_NS FA_NS_PER_MS
+
 int
 loop_check_closed(LoopObject *loop)
 {
@@ -201,7 +207,12 @@ loop_next_timer(LoopObject *loop)
     }
     // a day at most, as asyncio's MAXIMUM_SELECT_TIMEOUT
     const int64_t day = 24 * 3600 * FA_NS_PER_SEC;
-    return key - now > day || now < 0 ? day : key - now;
+    int64_t wait = key - now > day || now < 0 ? day : key - now;
+    if (loop->timers.len > TIMER_CROWD && !(loop->overridden & FA_OV_TIME)) {
+        int64_t rest = loop->last_fired + TIMER_CROWD_NS - now;
+        wait = wait < rest ? rest : wait;
+    }
+    return wait;
 }
 
 int
@@ -213,6 +224,9 @@ loop_fire_timers(LoopObject *loop)
     }
     if (loop_time_ns(loop, &now) < 0) {
         return -1;
+    }
+    if (loop->timers.items[0].key <= now) {
+        loop->last_fired = now;
     }
     while (loop->timers.len > 0 && loop->timers.items[0].key <= now) {
         fa_heap_node *node = loop->timers.items[0].node;
