@@ -95,7 +95,7 @@ struct LoopObject;
 typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
-#define FA_HANDLE_FREELIST_MAX 256
+#define FA_HANDLE_FREELIST_MAX 1024
 
 /* Dead objects of one exact type, linked through the first word after their
    head; untracked and without a reference to their type. */
