@@ -7,9 +7,6 @@
 #include "base/state.h"
 #include "loop/loop.h"
 
-typedef PyObject *(*fa_fastcall)(LoopObject *loop, PyObject *const *args,
-                                 Py_ssize_t nargs, PyObject *kwnames);
-
 /* Method tables by subject; loop_type.c joins them into the type. */
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_sched_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_run_methods[];

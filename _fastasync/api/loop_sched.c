@@ -32,14 +32,6 @@ loop_context_keyword(LoopObject *loop, const char *fname,
     return 0;
 }
 
-/* The rare shapes of a call: keywords, `callback=`, missing arguments. */
-static FA_COLD int
-loop_sched_slow(const fa_args *spec, PyObject *const *args, Py_ssize_t nargs,
-                PyObject *kwnames, PyObject **out)
-{
-    return fa_args_parse(spec, args, nargs, kwnames, out);
-}
-
 static const fa_args call_soon_spec = {
     .fname = "BaseEventLoop.call_soon", .required = 1, .positional = 1,
     .varargs = 1, .python = 1, .total = 2, .names = {"callback", "context"}};
@@ -60,7 +52,7 @@ loop_call_soon_like(LoopObject *loop, const fa_args *spec,
     PyObject *context = NULL;
     if (FA_UNLIKELY(nargs < 1)) {
         PyObject *out[2];
-        if (loop_sched_slow(spec, args, nargs, kwnames, out) < 0) {
+        if (fa_args_parse(spec, args, nargs, kwnames, out) < 0) {
             return NULL;
         }
         return engine(loop, out[0], NULL, 0,
@@ -136,7 +128,7 @@ loop_timer_args(LoopObject *loop, const fa_args *spec, PyObject *const *args,
     out[2] = NULL;
     if (FA_UNLIKELY(nargs < 2)) {
         *rest = 0;
-        if (loop_sched_slow(spec, args, nargs, kwnames, out) < 0) {
+        if (fa_args_parse(spec, args, nargs, kwnames, out) < 0) {
             return -1;
         }
         if (out[2] == Py_None) {

@@ -58,7 +58,8 @@ fa_state_init(fa_state *st)
     }
     FA_IMPORTS(X)
 #undef X
-    return 0;
+    st->kw_context = PyTuple_Pack(1, st->str_context);
+    return st->kw_context == NULL ? -1 : 0;
 }
 
 int

@@ -17,31 +17,23 @@
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
-    X(__await__) X(__class__) X(__init__) X(__module__) X(__name__) \
-    X(__qualname__) X(__self__) X(__traceback__) X(_accept_connection2) \
-    X(_add_to_awaited_by) X(_asyncgen_finalizer_hook) \
+    X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
     X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
-    X(_check_callback) X(_check_closed) X(_check_thread) X(_coro) X(_detach) \
-    X(_ensure_fd_no_transport) X(_future_repr) X(_get_loop) \
-    X(_get_running_loop) X(_log_destroy_pending) X(_loop) X(_run) \
-    X(_set_coroutine_origin_tracking) X(_set_running_loop) X(_start_serving) \
-    X(_stop_serving) X(_task_factory) X(_task_repr) \
-    X(_timer_handle_cancelled) X(_write_to_self) X(abort) \
-    X(add_done_callback) X(args) X(buffer_updated) X(call_at) \
-    X(call_exception_handler) X(call_later) X(call_soon) \
-    X(call_soon_threadsafe) X(callback) X(cancel) X(CANCELLED) X(cancelled) \
+    X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
+    X(_loop) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
+    X(_start_serving) X(_stop_serving) X(_task_repr) \
+    X(_timer_handle_cancelled) X(abort) X(add_done_callback) \
+    X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
+    X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
     X(create_future) X(create_task) X(data_received) X(debug) X(done) \
-    X(eager_start) X(eof_received) X(error) X(exception) X(extra) \
-    X(extract_stack) X(family) X(fileno) X(FINISHED) X(Future) X(future) \
-    X(get_buffer) X(get_debug) X(get_loop) X(handle) X(is_running) X(listen) \
-    X(logger) X(loop) X(max_workers) X(message) X(msg) X(name) \
-    X(pause_writing) X(peername) X(PENDING) X(pop) X(proto) X(protocol) \
+    X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
+    X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_loop) \
+    X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
+    X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
-    X(send) X(server) X(set_exception) X(set_name) X(set_result) X(shutdown) \
-    X(slow_callback_duration) X(socket) X(sockname) X(source_traceback) \
-    X(Task) X(task) X(throw) X(time) X(transport) X(type) X(warn) X(warning) \
-    X(when)
+    X(set_exception) X(set_name) X(set_result) X(socket) X(sockname) \
+    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type)
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -62,8 +54,6 @@
     X(get_asyncgen_hooks, "sys", "get_asyncgen_hooks") \
     X(asyncio_Future, "_asyncio", "Future") \
     X(asyncio_Task, "_asyncio", "Task") \
-    X(asyncio_Transport, "asyncio.transports", "Transport") \
-    X(asyncio_AbstractServer, "asyncio.events", "AbstractServer") \
     X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol") \
     X(TransportSocket, "asyncio.trsock", "TransportSocket") \
     X(run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb") \
@@ -72,8 +62,6 @@
     X(c_get_event_loop, "_asyncio", "get_event_loop") \
     X(c_enter_task, "_asyncio", "_enter_task") \
     X(c_leave_task, "_asyncio", "_leave_task") \
-    X(c_register_task, "_asyncio", "_register_task") \
-    X(c_unregister_task, "_asyncio", "_unregister_task") \
     X(iscoroutine, "asyncio.coroutines", "iscoroutine") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
@@ -82,8 +70,6 @@
     X(mod_base_futures, "asyncio.base_futures", NULL) \
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
-    X(mod_warnings, "warnings", NULL) \
-    X(mod_traceback, "traceback", NULL) \
     X(mod_socket, "socket", NULL) \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(socket_type, "_socket", "socket") \

@@ -87,7 +87,6 @@ loop_io_start(LoopObject *loop, int fd, int dir, fa_run run, PyObject *obj)
     iocb->run = run;
     iocb->obj = Py_NewRef(obj);
     if (former == NULL) {
-        loop->watching++;
         return 0;
     }
     Py_DECREF(former);
@@ -108,7 +107,6 @@ loop_io_stop(LoopObject *loop, int fd, int dir)
     PyObject *former = iocb->obj;
     iocb->run = NULL;
     iocb->obj = NULL;
-    loop->watching--;
     loop_arm(loop, fd, slot_wanted(slot));
     Py_DECREF(former);
     return 1;

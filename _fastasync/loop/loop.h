@@ -27,13 +27,9 @@ enum {
     FA_OV_CALL_SOON = 1 << 0,
     FA_OV_TIME = 1 << 1,
     FA_OV_CALL_AT = 1 << 2,
-    FA_OV_CALL_LATER = 1 << 3,
-    FA_OV_CREATE_TASK = 1 << 4,
-    FA_OV_CREATE_FUTURE = 1 << 5,
-    FA_OV_GET_DEBUG = 1 << 6,
-    FA_OV_CALL_EXCEPTION_HANDLER = 1 << 7,
-    FA_OV_RUN_FOREVER = 1 << 8,
-    FA_OV_THREADSAFE = 1 << 9,
+    FA_OV_CREATE_TASK = 1 << 3,
+    FA_OV_GET_DEBUG = 1 << 4,
+    FA_OV_RUN_FOREVER = 1 << 5,
 };
 
 /* Who is told that a file descriptor is ready. */
@@ -64,7 +60,6 @@ typedef struct LoopObject {
     /* readiness */
     fa_fdslot *fds;     /* owned, fd_count slots */
     int fd_count;
-    int watching;       /* how many fa_iocb are set, the wake-up not counted */
     int poller;         /* fd or -1 */
     int wakeup;         /* fd or -1 */
     uint64_t last_poll; /* clock_ticks() when the poller was last asked */
@@ -232,13 +227,6 @@ FA_INTERNAL char *loop_scratch(LoopObject *loop);
    `loop` is any loop object. */
 FA_INTERNAL int loop_report(fa_state *st, PyObject *loop, PyObject *message,
                             PyObject *exc, PyObject *extra);
-
-/* The same with the raised exception (cleared), a C string and one extra key
-   (a str object) naming `subject`. SystemExit and KeyboardInterrupt are
-   put back and -1 returned. */
-FA_INTERNAL int loop_report_raised(fa_state *st, PyObject *loop,
-                                   const char *message, PyObject *key,
-                                   PyObject *subject);
 
 /* Debug mode: run an entry, time it and warn if it was slow. */
 FA_INTERNAL int loop_run_timed(LoopObject *loop, fa_ready entry);

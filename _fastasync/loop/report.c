@@ -27,28 +27,6 @@ done:
     return done == NULL ? -1 : 0;
 }
 
-int
-loop_report_raised(fa_state *st, PyObject *loop, const char *message,
-                   PyObject *key, PyObject *subject)
-{
-    if (fa_err_is_exit()) {
-        return -1;
-    }
-    PyObject *exc = fa_err_take();
-    PyObject *text = PyUnicode_FromString(message);
-    PyObject *extra = PyDict_New();
-    int rc = -1;
-    if (text != NULL && extra != NULL &&
-        PyDict_SetItem(extra, key, subject) == 0)
-    {
-        rc = loop_report(st, loop, text, exc, extra);
-    }
-    Py_XDECREF(exc);
-    Py_XDECREF(text);
-    Py_XDECREF(extra);
-    return rc;
-}
-
 PyObject *
 loop_extract_stack(fa_state *st)
 {

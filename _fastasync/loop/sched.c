@@ -261,14 +261,10 @@ fa_call_soon(fa_state *st, PyObject *loop, PyObject *callback, PyObject *arg,
     PyObject *kwnames = NULL;
     if (context != NULL) {
         args[2 + nargs] = context;
-        kwnames = PyTuple_Pack(1, st->str_context);
-        if (kwnames == NULL) {
-            return -1;
-        }
+        kwnames = st->kw_context;
     }
     PyObject *handle = PyObject_VectorcallMethod(
         st->str_call_soon, args, (size_t)(2 + nargs), kwnames);
-    Py_XDECREF(kwnames);
     Py_XDECREF(handle);
     return handle == NULL ? -1 : 0;
 }

@@ -127,9 +127,7 @@ task_types_init(PyObject *module, fa_state *st)
     st->task_runs[0] = task_run_step;
     st->task_runs[1] = task_run_wakeup;
     st->task_entry = task_entry_callable;
-    st->kw_context = PyTuple_Pack(1, st->str_context);
-    if (st->kw_context == NULL ||
-        stop_type_init(module, st) < 0 ||
+    if (stop_type_init(module, st) < 0 ||
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||
         task_step_type_init(module, st) < 0 ||
