@@ -4,6 +4,8 @@
 #include "loop/handle.h"
 #include "loop/loop.h"
 #include "net/net.h"
+#include "stream/stream.h"
+#include "sync/sync.h"
 #include "task/task.h"
 
 static int
@@ -11,7 +13,8 @@ module_exec(PyObject *module)
 {
     fa_state *st = fa_state_of_module(module);
     if (fa_state_init(st) < 0 || loop_types_init(module, st) < 0 ||
-        task_types_init(module, st) < 0 || net_types_init(module, st) < 0 ||
+        task_types_init(module, st) < 0 || sync_types_init(module, st) < 0 ||
+        net_types_init(module, st) < 0 || stream_types_init(module, st) < 0 ||
         api_types_init(module, st) < 0)
     {
         return -1;

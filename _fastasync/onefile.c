@@ -8,7 +8,9 @@
 #include "base/compat.h" // Python.h before any system header
 
 #include "base/args.c"
+#include "base/classes.c"
 #include "base/errors.c"
+#include "base/fifo.c"
 #include "base/heap.c"
 #include "base/ring.c"
 #include "base/state.c"
@@ -28,19 +30,25 @@
 #include "loop/run.c"
 #include "loop/sched.c"
 
+#include "task/anyfuture.c"
 #include "task/awaited_by.c"
 #include "task/callbacks.c"
+#include "task/coro.c"
+#include "task/coro_function.c"
 #include "task/future.c"
 #include "task/future_attrs.c"
 #include "task/future_iter.c"
 #include "task/outcome.c"
 #include "task/registry.c"
 #include "task/room.c"
+#include "task/sleep.c"
 #include "task/step.c"
 #include "task/step_enter.c"
 #include "task/stepcall.c"
 #include "task/stop.c"
 #include "task/task.c"
+
+#include "sync/room.c"
 
 #include "net/accept.c"
 #include "net/clients.c"
@@ -58,6 +66,7 @@
 #include "net/write.c"
 #include "net/writebuf.c"
 
+#include "stream/room.c"
 
 #include "api/loop_io.c"
 #include "api/loop_run.c"

@@ -3,31 +3,8 @@
 
 #include "base/args.h"
 #include "base/errors.h"
+#include "task/coro.h"
 #include "task/task.h"
-
-/* HOT. What stands under `name` in asyncio's module, if somebody has put
-   there neither ours nor asyncio's own C type (new), else NULL: asyncio's loop
-   would use it, and so do we. */
-static inline PyObject *
-rebound_type(PyObject *globals, PyObject *name, PyTypeObject *ours,
-             PyObject *stock)
-{
-    PyObject *found = PyDict_GetItemWithError(globals, name); // borrowed
-    if (FA_LIKELY(found == stock || found == (PyObject *)ours ||
-                  found == NULL))
-    {
-        return NULL;
-    }
-    return Py_NewRef(found);
-}
-
-static inline PyObject *
-rebound_task(LoopObject *loop)
-{
-    fa_state *st = loop->st;
-    return rebound_type(PyModule_GetDict(st->mod_tasks), st->str_Task,
-                        st->TaskType, st->asyncio_Task);
-}
 
 PyDoc_STRVAR(Loop_create_future_doc,
 "create_future($self, /)\n--\n\n"
@@ -36,20 +13,7 @@ PyDoc_STRVAR(Loop_create_future_doc,
 static PyObject *
 Loop_create_future(LoopObject *loop, PyObject *Py_UNUSED(ignored))
 {
-    fa_state *st = loop->st;
-    PyObject *other = rebound_type(PyModule_GetDict(st->mod_futures),
-                                   st->str_Future, st->FutureType,
-                                   st->asyncio_Future);
-    if (FA_LIKELY(other == NULL)) {
-        return future_new(st, (PyObject *)loop);
-    }
-    PyObject *args[1] = {(PyObject *)loop};
-    PyObject *kwnames = PyTuple_Pack(1, st->str_loop);
-    PyObject *future =
-        kwnames == NULL ? NULL : PyObject_Vectorcall(other, args, 0, kwnames);
-    Py_XDECREF(kwnames);
-    Py_DECREF(other);
-    return future;
+    return loop_create_future(loop);
 }
 
 /* Before 3.14 the name is set on whatever the factory returned. */
@@ -118,7 +82,7 @@ create_task_by_type(LoopObject *loop, PyObject *coro, PyObject *kwargs)
 {
     PyObject *keywords = kwargs ? PyDict_Copy(kwargs) : PyDict_New();
     PyObject *positional = PyTuple_Pack(1, coro);
-    PyObject *type = rebound_task(loop);
+    PyObject *type = task_rebound(loop->st);
     PyObject *task = NULL;
     if (type == NULL) {
         type = Py_NewRef((PyObject *)loop->st->TaskType);
@@ -142,7 +106,7 @@ loop_create_task(LoopObject *loop, PyObject *coro)
                    ? NULL
                    : create_task_by_factory(loop, coro, NULL);
     }
-    PyObject *other = rebound_task(loop);
+    PyObject *other = task_rebound(loop->st);
     if (FA_LIKELY(other == NULL)) {
         return task_new(loop->st, (PyObject *)loop, coro, NULL, NULL, 0);
     }
@@ -198,7 +162,7 @@ create_task_direct(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs,
             return 0;
         }
     }
-    PyObject *other = rebound_task(loop);
+    PyObject *other = task_rebound(loop->st);
     if (FA_UNLIKELY(other != NULL)) {
         Py_DECREF(other);
         return 0;

@@ -53,18 +53,20 @@ args_too_many(const fa_args *spec, Py_ssize_t nargs, Py_ssize_t nkw)
     if (!spec->python) {
         return args_too_many_c(spec, nargs, nkw);
     }
-    int most = spec->positional + 1; // a Python function counts self
-    const char *were = nargs == 0 ? "was" : "were";
+    int self = spec->python == 1; // a Python method counts it
+    int most = spec->positional + self;
+    const char *were = nargs + self == 1 ? "was" : "were";
     if (spec->required < spec->positional) {
         PyErr_Format(PyExc_TypeError,
                      "%s() takes from %d to %d positional arguments "
                      "but %zd %s given",
-                     spec->fname, spec->required + 1, most, nargs + 1, were);
+                     spec->fname, spec->required + self, most, nargs + self,
+                     were);
     }
     else {
         PyErr_Format(PyExc_TypeError,
                      "%s() takes %d positional argument%s but %zd %s given",
-                     spec->fname, most, args_plural(most), nargs + 1, were);
+                     spec->fname, most, args_plural(most), nargs + self, were);
     }
     return -1;
 }

@@ -15,7 +15,8 @@ typedef struct {
     int required;       /* how many of the first `positional` must be given */
     int positional;     /* how many may be given by position */
     int varargs;        /* further positional arguments allowed (left in args) */
-    int python;         /* 1: texts of a Python function; 0: of a C function */
+    int python;         /* 1: texts of a Python method, which counts self; 2: of
+                           a Python function; 0: of a C function */
     int total;          /* all names: positional, then keyword-only */
     const char *names[8];
 } fa_args;

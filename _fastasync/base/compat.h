@@ -38,7 +38,12 @@
 /* The current task lives in the thread state, not in a dict. */
 #define FA_HAS_TSTATE_TASK FA_PY314
 /* How far into the thread state to look for it (current.c), in bytes. */
-#define FA_TSTATE_SEARCH (sizeof(PyThreadState) + (FA_PY315 ? 200 : 104))
+#define FA_TSTATE_SEARCH \
+    (sizeof(PyThreadState) + (FA_PY315 ? 200 : FA_PY314 ? 104 : 16))
+/* The running loop lives there too (before: in the thread's dict). */
+#define FA_HAS_TSTATE_LOOP FA_PY313
+/* sleep(nan) is a ValueError. */
+#define FA_HAS_SLEEP_NAN FA_PY313
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
 /* Future.__init__ a second time is a RuntimeError. */

@@ -21,4 +21,9 @@ FA_INTERNAL void fa_err_chain(PyObject *context);
 /* The raised exception cannot go anywhere: hand it to sys.unraisablehook. */
 FA_INTERNAL void fa_err_unraisable(PyObject *where);
 
+/* The arguments of a throw() method as one exception instance (new), with the
+   errors of a generator's; NULL with the error raised. */
+FA_INTERNAL PyObject *fa_throw_arguments(PyObject *const *args,
+                                         Py_ssize_t nargs);
+
 #endif

@@ -13,10 +13,12 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
+    X(Coro) X(CoroFunction) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
+    X(__await__) X(__class__) X(append) X(clear) X(pop) X(popleft) X(remove) X(send) \
     X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
     X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
     X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
@@ -26,7 +28,7 @@
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
+    X(create_future) X(create_task) X(current_task) X(data_received) X(debug) X(done) \
     X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
@@ -63,6 +65,9 @@
     X(c_enter_task, "_asyncio", "_enter_task") \
     X(c_leave_task, "_asyncio", "_leave_task") \
     X(iscoroutine, "asyncio.coroutines", "iscoroutine") \
+    X(set_result_unless_cancelled, "asyncio.futures", \
+      "_set_result_unless_cancelled") \
+    X(deque, "collections", "deque") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
@@ -107,6 +112,7 @@ typedef struct fa_state {
     PyObject *current_tasks;   /* strong, <= 3.13: _asyncio._current_tasks */
     Py_ssize_t tstate_task;    /* 3.14+: offset of the field in the thread
                                   state, 0 = not found, use the functions */
+    Py_ssize_t tstate_loop;    /* 3.13+: the same for the running loop */
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
@@ -129,6 +135,7 @@ typedef struct fa_state {
     fa_freelist free_futures;
     fa_freelist free_tasks;
     fa_freelist free_iters;
+    fa_freelist free_coros;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */
 

@@ -29,26 +29,7 @@ loop_current_leave_slow(LoopObject *loop, PyObject *task)
     fa_err_restore(exc);
 }
 
-#if FA_HAS_TSTATE_TASK
-
-int
-loop_current_swap(LoopObject *loop, PyObject *task, PyObject **before)
-{
-    if (loop->tstate != NULL && loop->st->tstate_task) {
-        PyObject **slot = loop_current_slot(loop);
-        *before = *slot; // the thread state's reference becomes the caller's
-        *slot = Py_XNewRef(task);
-        return 0;
-    }
-    PyObject *args[2] = {(PyObject *)loop, task ? task : Py_None};
-    *before =
-        PyObject_Vectorcall(loop->st->c_swap_current_task, args, 2, NULL);
-    if (*before == Py_None) {
-        Py_CLEAR(*before);
-        return 0;
-    }
-    return *before == NULL ? -1 : 0;
-}
+#if FA_HAS_TSTATE_LOOP
 
 /* Which field of the thread state holds `needle`? Its offset, 0 = not found
    exactly once. The struct is private and its layout moves, so it is searched:
@@ -72,12 +53,85 @@ current_find(PyThreadState *tstate, PyObject *needle)
     return found;
 }
 
+/* The offset of the running loop, found in the same way. 0 or -1. */
+static int
+current_find_loop(fa_state *st)
+{
+    PyObject *former = PyObject_CallNoArgs(st->c_get_running_loop);
+    PyObject *sentinel = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    PyObject *done = NULL;
+    if (former != NULL && sentinel != NULL) {
+        done = PyObject_CallOneArg(st->c_set_running_loop, sentinel);
+    }
+    if (done != NULL) {
+        st->tstate_loop = current_find(PyThreadState_Get(), sentinel);
+        Py_SETREF(done, PyObject_CallOneArg(st->c_set_running_loop, former));
+    }
+    Py_XDECREF(former);
+    Py_XDECREF(sentinel);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+#else
+
+static int
+current_find_loop(fa_state *Py_UNUSED(st))
+{
+    return 0;
+}
+
+#endif
+
+int
+fa_running_loop(fa_state *st, PyObject **out)
+{
+    if (FA_LIKELY(st->tstate_loop)) {
+        char *tstate = (char *)PyThreadState_Get();
+        *out = Py_XNewRef(*(PyObject **)(tstate + st->tstate_loop));
+        return 0;
+    }
+    PyObject *loop = PyObject_CallNoArgs(st->c_get_running_loop);
+    if (loop == NULL) {
+        *out = NULL;
+        return -1;
+    }
+    if (loop == Py_None) {
+        Py_CLEAR(loop);
+    }
+    *out = loop;
+    return 0;
+}
+
+/* -- the current task --------------------------------------------------------- */
+
+#if FA_HAS_TSTATE_TASK
+
+int
+loop_current_swap(LoopObject *loop, PyObject *task, PyObject **before)
+{
+    if (loop->tstate != NULL && loop->st->tstate_task) {
+        PyObject **slot = loop_current_slot(loop);
+        *before = *slot; // the thread state's reference becomes the caller's
+        *slot = Py_XNewRef(task);
+        return 0;
+    }
+    PyObject *args[2] = {(PyObject *)loop, task ? task : Py_None};
+    *before =
+        PyObject_Vectorcall(loop->st->c_swap_current_task, args, 2, NULL);
+    if (*before == Py_None) {
+        Py_CLEAR(*before);
+        return 0;
+    }
+    return *before == NULL ? -1 : 0;
+}
+
 int
 loop_current_init(fa_state *st)
 {
     st->c_swap_current_task =
         PyObject_GetAttrString(st->mod_tasks, "_swap_current_task");
-    if (st->c_swap_current_task == NULL) {
+    if (st->c_swap_current_task == NULL || current_find_loop(st) < 0) {
         return -1;
     }
     // asyncio wants the loop to be the running one: lend it a sentinel
@@ -156,7 +210,7 @@ loop_current_init(fa_state *st)
 {
     st->current_tasks =
         PyObject_GetAttrString(st->mod_tasks, "_current_tasks");
-    if (st->current_tasks == NULL) {
+    if (st->current_tasks == NULL || current_find_loop(st) < 0) {
         return -1;
     }
 #if FA_HAS_EAGER_START

@@ -30,6 +30,7 @@ enum {
     FA_OV_CREATE_TASK = 1 << 3,
     FA_OV_GET_DEBUG = 1 << 4,
     FA_OV_RUN_FOREVER = 1 << 5,
+    FA_OV_CREATE_FUTURE = 1 << 6,
 };
 
 /* Who is told that a file descriptor is ready. */
@@ -245,8 +246,8 @@ FA_INTERNAL int fa_call_soon(fa_state *st, PyObject *loop, PyObject *callback,
 /* loop.get_debug() as 0/1, -1 on error. */
 FA_INTERNAL int fa_loop_debug(fa_state *st, PyObject *loop);
 
-/* The running loop of this thread as asyncio sees it: 0 and a new reference
-   or NULL in *out; -1 on error. */
+/* HOT. The running loop of this thread as asyncio sees it (current.c): 0 and a
+   new reference or NULL in *out; -1 on error. */
 FA_INTERNAL int fa_running_loop(fa_state *st, PyObject **out);
 
 /* -- life (loop.c) -------------------------------------------------------- */

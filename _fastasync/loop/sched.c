@@ -286,18 +286,3 @@ fa_loop_debug(fa_state *st, PyObject *loop)
     Py_DECREF(debug);
     return truth;
 }
-
-int
-fa_running_loop(fa_state *st, PyObject **out)
-{
-    PyObject *loop = PyObject_CallNoArgs(st->c_get_running_loop);
-    if (loop == NULL) {
-        *out = NULL;
-        return -1;
-    }
-    if (loop == Py_None) {
-        Py_CLEAR(loop);
-    }
-    *out = loop;
-    return 0;
-}

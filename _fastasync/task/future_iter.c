@@ -143,66 +143,10 @@ FutureIter_send(PyObject *self, PyObject *Py_UNUSED(value))
     return result;
 }
 
-/* Turn throw()'s arguments into one exception instance (new), or NULL. */
-static PyObject *
-future_iter_thrown(PyObject *type, PyObject *value, PyObject *tb)
-{
-    PyObject *exc;
-    if (PyExceptionClass_Check(type)) {
-        Py_INCREF(type);
-        Py_XINCREF(value);
-        Py_XINCREF(tb);
-        PyErr_Restore(type, value, tb);
-        exc = fa_err_take(); // normalised
-    }
-    else if (!PyExceptionInstance_Check(type)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "exceptions must be classes deriving BaseException or "
-                        "instances of such a class");
-        return NULL;
-    }
-    else if (value != NULL) {
-        PyErr_SetString(PyExc_TypeError,
-                        "instance exception may not have a separate value");
-        return NULL;
-    }
-    else {
-        exc = Py_NewRef(type);
-        if (tb != NULL && PyException_SetTraceback(exc, tb) < 0) {
-            Py_DECREF(exc);
-            return NULL;
-        }
-    }
-    return exc;
-}
-
 static PyObject *
 FutureIter_throw(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    if (nargs < 1 || nargs > 3) {
-        PyErr_Format(PyExc_TypeError,
-                     "throw expected at %s %d argument%s, got %zd",
-                     nargs < 1 ? "least" : "most", nargs < 1 ? 1 : 3,
-                     nargs < 1 ? "" : "s", nargs);
-        return NULL;
-    }
-#if FA_WARNS_THROW_TRIPLE
-    if (nargs > 1 &&
-        PyErr_WarnEx(PyExc_DeprecationWarning,
-                     "the (type, exc, tb) signature of throw() is deprecated, "
-                     "use the single-arg signature instead.", 1) < 0)
-    {
-        return NULL;
-    }
-#endif
-    PyObject *value = nargs > 1 && args[1] != Py_None ? args[1] : NULL;
-    PyObject *tb = nargs > 2 && args[2] != Py_None ? args[2] : NULL;
-    if (tb != NULL && !PyTraceBack_Check(tb)) {
-        PyErr_SetString(PyExc_TypeError,
-                        "throw() third argument must be a traceback");
-        return NULL;
-    }
-    PyObject *exc = future_iter_thrown(args[0], value, tb);
+    PyObject *exc = fa_throw_arguments(args, nargs);
     if (exc == NULL) {
         return NULL;
     }

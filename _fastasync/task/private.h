@@ -86,6 +86,10 @@ extern __attribute__((visibility("hidden"))) PyGetSetDef Future_getset[];
 FA_INTERNAL PyObject *future_iter_new(PyObject *fut);
 FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
+/* -- coroutines in C (coro.c, coro_function.c) ------------------------------------ */
+
+FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
+
 /* -- one step (step.c) ------------------------------------------------------------ */
 
 /* fa_run entries, the two in st->task_runs: `arg` is the exception to throw
@@ -144,6 +148,10 @@ FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
 /* -- the type Task (task.c) ----------------------------------------------------- */
 
 FA_INTERNAL int task_type_init(PyObject *module, fa_state *st);
+
+/* -- waiting functions ---------------------------------------------------------- */
+
+FA_INTERNAL int sleep_init(PyObject *module, fa_state *st);
 
 /* -- registry (registry.c) -------------------------------------------------------- */
 

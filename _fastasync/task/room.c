@@ -1,5 +1,6 @@
 /* task/room.c: the one entry by which module.c sets up this room, and the
    room's module functions. */
+#include "task/coro.h"
 #include "task/freelist.h"
 #include "task/private.h"
 
@@ -131,7 +132,8 @@ task_types_init(PyObject *module, fa_state *st)
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||
         task_step_type_init(module, st) < 0 ||
-        task_type_init(module, st) < 0)
+        task_type_init(module, st) < 0 || coro_types_init(module, st) < 0 ||
+        sleep_init(module, st) < 0)
     {
         return -1;
     }
@@ -150,5 +152,6 @@ task_freelists_clear(fa_state *st)
     freelist_clear(&st->free_futures);
     freelist_clear(&st->free_tasks);
     freelist_clear(&st->free_iters);
+    freelist_clear(&st->free_coros);
     stop_clear_spare(st);
 }

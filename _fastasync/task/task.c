@@ -8,6 +8,7 @@
 #include "task/private.h"
 #include "base/args.h"
 #include "base/errors.h"
+#include "task/coro.h"
 #include "task/freelist.h"
 
 /* -- life ---------------------------------------------------------------------- */
@@ -115,15 +116,7 @@ Task_dealloc(PyObject *self)
 static inline int
 task_check_coroutine(TaskObject *task, PyObject *coro)
 {
-    if (FA_LIKELY(PyCoro_CheckExact(coro))) {
-        return 0;
-    }
-    PyObject *answer = PyObject_CallOneArg(task->fut.st->iscoroutine, coro);
-    if (answer == NULL) {
-        return -1;
-    }
-    int truth = PyObject_IsTrue(answer);
-    Py_DECREF(answer);
+    int truth = fa_iscoroutine(task->fut.st, coro);
     if (truth == 0) {
         task->log_destroy_pending = 0;
         PyErr_Format(PyExc_TypeError, "a coroutine was expected, got %R",

@@ -1,0 +1,30 @@
+/* sync/room.c: the one entry by which module.c sets up this room, and what the
+   types of the room have in common. */
+#include "sync/private.h"
+#include "task/coro.h"
+
+PyObject *
+bound_loop(fa_state *st, PyObject *self, PyObject **slot)
+{
+    PyObject *loop = fa_get_running_loop(st);
+    if (loop == NULL) {
+        return NULL;
+    }
+    if (FA_UNLIKELY(*slot == NULL)) {
+        *slot = loop;
+        return loop;
+    }
+    Py_DECREF(loop); // the primitive, or whoever runs, holds another
+    if (FA_UNLIKELY(loop != *slot)) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "%R is bound to a different event loop", self);
+        return NULL;
+    }
+    return loop;
+}
+
+int
+sync_types_init(PyObject *Py_UNUSED(module), fa_state *Py_UNUSED(st))
+{
+    return 0;
+}
