@@ -47,6 +47,8 @@
 /* ensure_future wraps what has only __await__ in an `async def` (before: in a
    generator, tasks._wrap_awaitable). */
 #define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
+/* gather handles futures that are done already before it returns. */
+#define FA_HAS_GATHER_EAGER FA_PY312
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
 /* Future.__init__ a second time is a RuntimeError. */

@@ -13,7 +13,7 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) \
+    X(Coro) X(CoroFunction) X(Gather) X(Closure) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -22,7 +22,7 @@
     X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
     X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
     X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
-    X(_loop) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
+    X(_loop) X(_make_cancelled_error) X(_cancel_message) X(msg) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
     X(_start_serving) X(_stop_serving) X(_task_repr) \
     X(_timer_handle_cancelled) X(abort) X(add_done_callback) \
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
@@ -56,6 +56,7 @@
     X(get_asyncgen_hooks, "sys", "get_asyncgen_hooks") \
     X(asyncio_Future, "_asyncio", "Future") \
     X(asyncio_Task, "_asyncio", "Task") \
+    X(asyncio_GatheringFuture, "asyncio.tasks", "_GatheringFuture") \
     X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol") \
     X(TransportSocket, "asyncio.trsock", "TransportSocket") \
     X(run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb") \
@@ -117,19 +118,21 @@ typedef struct fa_state {
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
+    PyObject *kw_msg;     /* strong: ("msg",) */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
 
-    /* The two entry functions that run a task step (set by task_types_init):
-       the loop settles the current task before any other entry. Of type
-       fa_run, which base/ring.h defines. */
-    int (*task_runs[2])(struct LoopObject *, PyObject *, PyObject *);
+    /* The entry functions of task/ (set by task_types_init), of type fa_run,
+       which base/ring.h defines: the first two run a task's step (the loop
+       settles the current task before any other entry), the third tells a
+       closure. */
+    int (*task_runs[3])(struct LoopObject *, PyObject *, PyObject *);
 
-    /* What asyncio would have scheduled for such an entry (`which`: 0 or 1):
-       a callable and the task's context, both new. 0 or -1. */
-    int (*task_entry)(int which, PyObject *task, PyObject *arg,
+    /* What asyncio would have scheduled for such an entry (`which` of them):
+       a callable and its context, both new. 0 or -1. */
+    int (*task_entry)(int which, PyObject *self, PyObject *arg,
                       PyObject **callable, PyObject **context);
 
     /* recycled objects of task/ (task/freelist.h) */
@@ -137,6 +140,7 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_closures;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */
 

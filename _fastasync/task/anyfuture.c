@@ -67,11 +67,8 @@ fa_future_set_exception(fa_state *st, PyObject *fut, PyObject *exc)
 int
 fa_future_cancel(fa_state *st, PyObject *fut, PyObject *msg)
 {
-    if (FA_LIKELY(Py_IS_TYPE(fut, st->FutureType))) {
-        return future_cancel((FutureObject *)fut, msg);
-    }
-    if (Py_IS_TYPE(fut, st->TaskType)) {
-        return task_cancel((TaskObject *)fut, msg);
+    if (FA_LIKELY(future_plain(st, fut))) {
+        return future_cancel_plain(st, fut, msg);
     }
     PyObject *answer = msg == NULL
                            ? PyObject_CallMethodNoArgs(fut, st->str_cancel)

@@ -90,3 +90,49 @@ future_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
     }
     return awaited_by_discard((FutureObject *)fut, waiter);
 }
+
+#if FA_HAS_AWAITED_BY
+
+/* asyncio's function, for a future that is not ours. */
+static int
+awaited_by_call(PyObject *twin, PyObject *fut, PyObject *waiter)
+{
+    PyObject *args[] = {fut, waiter};
+    PyObject *answer = PyObject_Vectorcall(twin, args, 2, NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+int
+fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_add(st, fut, waiter)
+               : awaited_by_call(st->c_awaited_by_add, fut, waiter);
+}
+
+int
+fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_discard(st, fut, waiter)
+               : awaited_by_call(st->c_awaited_by_discard, fut, waiter);
+}
+
+#else
+
+int
+fa_awaited_by_add(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                  PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+int
+fa_awaited_by_discard(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                      PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+#endif

@@ -92,11 +92,26 @@ FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
 /* -- the functions that wait (ensure.c, ...) --------------------------------------- */
 
+/* fa_run: a future (`arg`) is done and a closure is to be told. HOT */
+FA_INTERNAL int closure_run(LoopObject *loop, PyObject *self, PyObject *arg);
+
+/* The context that it shows (borrowed). */
+FA_INTERNAL PyObject *closure_context(PyObject *self);
+FA_INTERNAL int closure_type_init(PyObject *module, fa_state *st);
+
 FA_INTERNAL int ensure_init(PyObject *module);
+
+/* cancel(msg) of a plain future (future_plain): 1, 0, -1. */
+FA_INTERNAL int future_cancel_plain(fa_state *st, PyObject *fut,
+                                    PyObject *msg);
+
+/* _GatheringFuture.cancel(): 1, 0, -1. */
+FA_INTERNAL int gather_cancel(GatherObject *outer, PyObject *msg);
+FA_INTERNAL int gather_type_init(PyObject *module, fa_state *st);
 
 /* -- one step (step.c) ------------------------------------------------------------ */
 
-/* fa_run entries, the two in st->task_runs: `arg` is the exception to throw
+/* fa_run entries, the first two in st->task_runs: `arg` is the exception to throw
    (or NULL), or the future that has woken the task. HOT */
 FA_INTERNAL int task_run_step(LoopObject *loop, PyObject *task, PyObject *arg);
 FA_INTERNAL int task_run_wakeup(LoopObject *loop, PyObject *task,
@@ -130,7 +145,7 @@ FA_INTERNAL PyObject *task_step_callable(TaskObject *task, PyObject *exc);
 FA_INTERNAL PyObject *task_wakeup_callable(TaskObject *task);
 
 /* st->task_entry: what asyncio would have scheduled for a ring entry. */
-FA_INTERNAL int task_entry_callable(int which, PyObject *task, PyObject *arg,
+FA_INTERNAL int task_entry_callable(int which, PyObject *self, PyObject *arg,
                                     PyObject **callable, PyObject **context);
 
 /* Wake the task by `fut` (borrowed): what the callable above does. */
@@ -146,6 +161,11 @@ FA_INTERNAL int task_run_odd_context(TaskObject *task, PyObject *context,
    the exception must leave the loop. */
 FA_INTERNAL int task_run_failed(LoopObject *loop, TaskObject *task,
                                 PyObject *fut);
+
+/* The same for any callable (taken over, NULL: its making failed) that was
+   called with `fut` (NULL: with nothing) in `context`. */
+FA_INTERNAL int callback_run_failed(LoopObject *loop, PyObject *callable,
+                                    PyObject *fut, PyObject *context);
 
 FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
 
@@ -170,6 +190,13 @@ FA_INTERNAL int awaited_by_discard_slow(FutureObject *fut, PyObject *waiter);
 
 /* _asyncio_awaited_by: None or a frozenset (new). */
 FA_INTERNAL PyObject *awaited_by_get(FutureObject *fut);
+
+/* asyncio.futures.future_add_to_awaited_by(fut, waiter) and its opposite, for
+   any two futures. 0 or -1. */
+FA_INTERNAL int fa_awaited_by_add(fa_state *st, PyObject *fut,
+                                  PyObject *waiter);
+FA_INTERNAL int fa_awaited_by_discard(fa_state *st, PyObject *fut,
+                                      PyObject *waiter);
 
 /* HOT. Nearly always one waiter: then no set is made. 0 or -1. */
 static inline int
