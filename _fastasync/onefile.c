@@ -44,6 +44,7 @@
 #include "task/outcome.c"
 #include "task/registry.c"
 #include "task/room.c"
+#include "task/shield.c"
 #include "task/sleep.c"
 #include "task/step.c"
 #include "task/step_enter.c"

@@ -122,6 +122,8 @@ typedef struct fa_state {
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
+    int shield_logs;           /* asyncio.tasks has _log_on_exception (3.14, and
+                                  late releases of 3.13) */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
 
     /* The entry functions of task/ (set by task_types_init), of type fa_run,

@@ -61,6 +61,9 @@ fa_future_set_result(fa_state *st, PyObject *fut, PyObject *value)
 int
 fa_future_set_exception(fa_state *st, PyObject *fut, PyObject *exc)
 {
+    if (FA_LIKELY(Py_IS_TYPE(fut, st->FutureType))) {
+        return future_set_exception((FutureObject *)fut, exc);
+    }
     return future_tell(fut, st->str_set_exception, exc);
 }
 
@@ -122,6 +125,31 @@ fa_future_remove_done_callback(fa_state *st, PyObject *fut, PyObject *fn)
         return future_tell(fut, st->str_remove_done_callback, fn);
     }
     return callbacks_remove((FutureObject *)fut, fn) < 0 ? -1 : 0;
+}
+
+FA_COLD int
+future_outcome_slow(fa_state *st, PyObject *fut, int want, PyObject **value)
+{
+    int cancelled = fa_future_cancelled(st, fut);
+    if (cancelled != 0) {
+        return cancelled < 0 ? -1 : FA_SAYS_CANCELLED;
+    }
+    PyObject *exc = PyObject_CallMethodNoArgs(fut, st->str_exception);
+    if (exc == NULL) {
+        return -1;
+    }
+    if (exc != Py_None) {
+        *value = exc;
+        return FA_SAYS_RAISED;
+    }
+    Py_DECREF(exc);
+    if (want) {
+        *value = PyObject_CallMethodNoArgs(fut, st->str_result);
+        if (*value == NULL) {
+            return -1;
+        }
+    }
+    return FA_SAYS_RESULT;
 }
 
 /* -- asyncio's questions ----------------------------------------------------------- */

@@ -72,56 +72,7 @@ gather_future_new(fa_state *st, PyObject *children, PyObject *loop)
     return outer;
 }
 
-/* -- what a child has to say ------------------------------------------------------------ */
-
-enum { CHILD_RESULT, CHILD_RAISED, CHILD_CANCELLED };
-
-/* The same by its methods. */
-static FA_COLD int
-gather_child_slow(fa_state *st, PyObject *fut, int want, PyObject **value)
-{
-    int cancelled = fa_future_cancelled(st, fut);
-    if (cancelled != 0) {
-        return cancelled < 0 ? -1 : CHILD_CANCELLED;
-    }
-    PyObject *exc = PyObject_CallMethodNoArgs(fut, st->str_exception);
-    if (exc == NULL) {
-        return -1;
-    }
-    if (exc != Py_None) {
-        *value = exc;
-        return CHILD_RAISED;
-    }
-    Py_DECREF(exc);
-    if (want) {
-        *value = PyObject_CallMethodNoArgs(fut, st->str_result);
-        if (*value == NULL) {
-            return -1;
-        }
-    }
-    return CHILD_RESULT;
-}
-
-/* One of the three, or -1. An exception is retrieved and goes to *value (new);
-   so does a result, if it is wanted. HOT */
-static inline int
-gather_child(fa_state *st, PyObject *obj, int want, PyObject **value)
-{
-    FutureObject *fut = (FutureObject *)obj;
-    *value = NULL;
-    if (FA_UNLIKELY(!future_plain(st, obj) || fut->state != FA_FINISHED)) {
-        return gather_child_slow(st, obj, want, value);
-    }
-    if (FA_UNLIKELY(fut->failed)) {
-        fut->log_tb = 0;
-        *value = Py_NewRef(fut->outcome);
-        return CHILD_RAISED;
-    }
-    if (want) {
-        *value = Py_NewRef(fut->outcome);
-    }
-    return CHILD_RESULT;
-}
+/* -- when a child is done --------------------------------------------------------------- */
 
 /* fut._make_cancelled_error() (new). */
 static PyObject *
@@ -150,8 +101,6 @@ gather_cancelled_result(fa_state *st, PyObject *fut)
     return exc;
 }
 
-/* -- when a child is done --------------------------------------------------------------- */
-
 /* A list of what all children have given, in the order of the arguments. */
 static PyObject *
 gather_results(fa_state *st, PyObject *children)
@@ -164,8 +113,8 @@ gather_results(fa_state *st, PyObject *children)
     PyObject_GC_UnTrack(results); // nobody may see it half filled
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *value, *child = PyTuple_GET_ITEM(children, i);
-        int said = gather_child(st, child, 1, &value);
-        if (said == CHILD_CANCELLED) {
+        int said = future_outcome(st, child, 1, &value);
+        if (said == FA_SAYS_CANCELLED) {
             value = gather_cancelled_result(st, child);
         }
         if (FA_UNLIKELY(value == NULL)) {
@@ -212,7 +161,7 @@ static FA_COLD int
 gather_heard_late(fa_state *st, PyObject *fut)
 {
     PyObject *value;
-    int said = gather_child(st, fut, 0, &value);
+    int said = future_outcome(st, fut, 0, &value);
     Py_XDECREF(value);
     return said < 0 ? -1 : 0;
 }
@@ -232,9 +181,9 @@ gather_heard(ClosureObject *self, PyObject *fut)
     }
     if (!self->flag) {
         PyObject *exc;
-        int said = gather_child(st, fut, 0, &exc);
-        if (FA_UNLIKELY(said != CHILD_RESULT)) {
-            if (said == CHILD_CANCELLED) {
+        int said = future_outcome(st, fut, 0, &exc);
+        if (FA_UNLIKELY(said != FA_SAYS_RESULT)) {
+            if (said == FA_SAYS_CANCELLED) {
                 exc = gather_cancelled_error(st, fut);
             }
             return said < 0 ? -1 : gather_fail(outer, exc);

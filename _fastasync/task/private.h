@@ -101,6 +101,33 @@ FA_INTERNAL int closure_type_init(PyObject *module, fa_state *st);
 
 FA_INTERNAL int ensure_init(PyObject *module);
 
+/* What any future that is done has to say: one of the three, or -1. An exception
+   is retrieved and goes to *value (new); so does a result, if it is wanted. May
+   run Python code. HOT */
+enum { FA_SAYS_RESULT, FA_SAYS_RAISED, FA_SAYS_CANCELLED };
+
+FA_INTERNAL int future_outcome_slow(fa_state *st, PyObject *fut, int want,
+                                    PyObject **value);
+
+static inline int
+future_outcome(fa_state *st, PyObject *obj, int want, PyObject **value)
+{
+    FutureObject *fut = (FutureObject *)obj;
+    *value = NULL;
+    if (FA_UNLIKELY(!future_plain(st, obj) || fut->state != FA_FINISHED)) {
+        return future_outcome_slow(st, obj, want, value);
+    }
+    if (FA_UNLIKELY(fut->failed)) {
+        fut->log_tb = 0;
+        *value = Py_NewRef(fut->outcome);
+        return FA_SAYS_RAISED;
+    }
+    if (want) {
+        *value = Py_NewRef(fut->outcome);
+    }
+    return FA_SAYS_RESULT;
+}
+
 /* cancel(msg) of a plain future (future_plain): 1, 0, -1. */
 FA_INTERNAL int future_cancel_plain(fa_state *st, PyObject *fut,
                                     PyObject *msg);
@@ -108,6 +135,8 @@ FA_INTERNAL int future_cancel_plain(fa_state *st, PyObject *fut,
 /* _GatheringFuture.cancel(): 1, 0, -1. */
 FA_INTERNAL int gather_cancel(GatherObject *outer, PyObject *msg);
 FA_INTERNAL int gather_type_init(PyObject *module, fa_state *st);
+
+FA_INTERNAL int shield_init(PyObject *module, fa_state *st);
 
 /* -- one step (step.c) ------------------------------------------------------------ */
 
