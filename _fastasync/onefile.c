@@ -16,6 +16,7 @@
 #include "base/state.c"
 
 #include "os/clock.c"
+#include "os/forkmark.c"
 #include "os/poller_epoll.c"
 #include "os/sock.c"
 #include "os/wakeup.c"
@@ -32,6 +33,7 @@
 
 #include "task/anyfuture.c"
 #include "task/awaited_by.c"
+#include "task/bridge.c"
 #include "task/callbacks.c"
 #include "task/closure.c"
 #include "task/coro.c"
@@ -42,6 +44,7 @@
 #include "task/future_iter.c"
 #include "task/gather.c"
 #include "task/outcome.c"
+#include "task/query.c"
 #include "task/registry.c"
 #include "task/room.c"
 #include "task/shield.c"

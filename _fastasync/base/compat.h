@@ -49,6 +49,10 @@
 #define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
+/* asyncio.current_task is C, in its error texts too. */
+#define FA_HAS_C_CURRENT_TASK FA_PY312
+/* asyncio.create_task hands the name to the loop (before: sets it later). */
+#define FA_HAS_CREATE_TASK_NAME FA_PY313
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
 /* Future.__init__ a second time is a RuntimeError. */

@@ -20,15 +20,15 @@
 #define FA_NAMES(X) \
     X(__await__) X(__class__) X(append) X(clear) X(pop) X(popleft) X(remove) X(send) \
     X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
-    X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
+    X(__asyncio_running_event_loop__) X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
     X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
-    X(_loop) X(_make_cancelled_error) X(_cancel_message) X(msg) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
+    X(_chain_future) X(run_in_executor) X(_loop) X(_make_cancelled_error) X(_cancel_message) X(msg) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
     X(_start_serving) X(_stop_serving) X(_task_repr) \
     X(_timer_handle_cancelled) X(abort) X(add_done_callback) \
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(current_task) X(data_received) X(debug) X(done) \
+    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
     X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
@@ -39,6 +39,7 @@
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
+    X(c_current_task, "_asyncio", "current_task") \
     X(c_awaited_by_add, "_asyncio", "future_add_to_awaited_by") \
     X(c_awaited_by_discard, "_asyncio", "future_discard_from_awaited_by")
 #else
@@ -69,6 +70,7 @@
     X(set_result_unless_cancelled, "asyncio.futures", \
       "_set_result_unless_cancelled") \
     X(isawaitable, "inspect", "isawaitable") \
+    X(partial, "functools", "partial") \
     X(deque, "collections", "deque") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
@@ -115,6 +117,10 @@ typedef struct fa_state {
     Py_ssize_t tstate_task;    /* 3.14+: offset of the field in the thread
                                   state, 0 = not found, use the functions */
     Py_ssize_t tstate_loop;    /* 3.13+: the same for the running loop */
+    int running_kept;          /* before: how it is kept in the thread's dict
+                                  (current.c), 0 = not known */
+    volatile uint32_t *forkmark; /* owned or NULL: 0 in a forked child (os.h) */
+    int pid;                   /* of this process, while *forkmark is not 0 */
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */

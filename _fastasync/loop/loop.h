@@ -250,6 +250,9 @@ FA_INTERNAL int fa_loop_debug(fa_state *st, PyObject *loop);
    new reference or NULL in *out; -1 on error. */
 FA_INTERNAL int fa_running_loop(fa_state *st, PyObject **out);
 
+/* Give back what finding it took; called when the module state is cleared. */
+FA_INTERNAL void loop_current_clear(fa_state *st);
+
 /* -- life (loop.c) -------------------------------------------------------- */
 
 FA_INTERNAL int loop_open(LoopObject *loop, fa_state *st);

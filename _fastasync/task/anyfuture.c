@@ -183,6 +183,9 @@ fa_iscoroutine(fa_state *st, PyObject *obj)
     if (FA_LIKELY(PyCoro_CheckExact(obj) || coro_check(st, obj))) {
         return 1;
     }
+    if (future_check_exact(st, obj)) {
+        return 0;
+    }
     PyObject *answer = PyObject_CallOneArg(st->iscoroutine, obj);
     if (answer == NULL) {
         return -1;
@@ -221,8 +224,7 @@ fa_current_task(fa_state *st, PyObject *loop, PyObject **out)
             *(PyObject **)((char *)tstate + st->tstate_task));
         return 0;
     }
-    *out = PyObject_CallMethodOneArg(st->mod_tasks, st->str_current_task,
-                                     loop);
+    *out = PyObject_CallOneArg(st->c_current_task, loop);
     if (*out == Py_None) {
         Py_CLEAR(*out);
         return 0;

@@ -137,6 +137,8 @@ FA_INTERNAL int gather_cancel(GatherObject *outer, PyObject *msg);
 FA_INTERNAL int gather_type_init(PyObject *module, fa_state *st);
 
 FA_INTERNAL int shield_init(PyObject *module, fa_state *st);
+FA_INTERNAL int bridge_init(PyObject *module, fa_state *st);
+FA_INTERNAL int query_init(PyObject *module);
 
 /* -- one step (step.c) ------------------------------------------------------------ */
 

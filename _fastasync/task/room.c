@@ -136,7 +136,8 @@ task_types_init(PyObject *module, fa_state *st)
         task_type_init(module, st) < 0 || gather_type_init(module, st) < 0 ||
         closure_type_init(module, st) < 0 || coro_types_init(module, st) < 0 ||
         sleep_init(module, st) < 0 || ensure_init(module) < 0 ||
-        shield_init(module, st) < 0)
+        shield_init(module, st) < 0 || bridge_init(module, st) < 0 ||
+        query_init(module) < 0)
     {
         return -1;
     }
