@@ -143,6 +143,12 @@ typedef struct fa_state {
     int (*task_entry)(int which, PyObject *self, PyObject *arg,
                       PyObject **callable, PyObject **context);
 
+    /* futures._set_result_unless_cancelled(fut, result) of a timer, without the
+       Python function: 1 = done, 0 = it must be called after all, -1 =
+       error. Runs no Python code. */
+    int (*timer_sets_result)(struct fa_state *st, PyObject *fut,
+                             PyObject *result);
+
     /* recycled objects of task/ (task/freelist.h) */
     fa_freelist free_futures;
     fa_freelist free_tasks;

@@ -79,14 +79,14 @@ current_find_loop(fa_state *st)
 #else /* in the thread's dict */
 
 /* asyncio stores the loop in the thread's dict: 3.12 itself, 3.11 in a holder
-   that has the process id before it, so that a forked child has no loop. It asks
+   together with the process id, so that a forked child has no loop. It asks
    for the id at every call; we have a page for that (os/forkmark.c). */
 enum { RUNNING_UNKNOWN, RUNNING_ITSELF, RUNNING_HOLDER };
 
 typedef struct {
     PyObject_HEAD
-    pid_t pid;
     PyObject *loop;
+    pid_t pid;
 } current_holder;
 
 /* How asyncio has stored `needle`. */

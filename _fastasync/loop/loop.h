@@ -31,6 +31,7 @@ enum {
     FA_OV_GET_DEBUG = 1 << 4,
     FA_OV_RUN_FOREVER = 1 << 5,
     FA_OV_CREATE_FUTURE = 1 << 6,
+    FA_OV_CALL_LATER = 1 << 7,
 };
 
 /* Who is told that a file descriptor is ready. */
@@ -151,6 +152,9 @@ FA_INTERNAL PyObject *loop_call_at(LoopObject *loop, double when,
                                    PyObject *when_obj, PyObject *callback,
                                    PyObject *const *args, Py_ssize_t nargs,
                                    PyObject *context);
+
+/* timer.cancel() of an exact TimerHandle. May run Python code. 0 or -1. */
+FA_INTERNAL int timer_cancel(PyObject *timer);
 
 /* loop.time() in seconds, honouring a replaced method; -1.0 and an exception
    on failure (test PyErr_Occurred). */

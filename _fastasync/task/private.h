@@ -33,6 +33,10 @@ FA_INTERNAL int future_finish(FutureObject *fut, PyObject *result);
 FA_INTERNAL int future_cancel_with(FutureObject *fut, PyObject *msg,
                                    PyObject *exc);
 
+/* st->timer_sets_result. */
+FA_INTERNAL int future_timer_sets_result(fa_state *st, PyObject *obj,
+                                         PyObject *result);
+
 /* A new CancelledError, or the one that was kept. NULL on error. */
 FA_INTERNAL PyObject *future_cancelled_error(FutureObject *fut);
 
