@@ -100,6 +100,7 @@ task_hang(TaskObject *task, PyObject *waiter)
 {
     PyObject *former = task->waiter;
     task->waiter = waiter;
+    task_track(task); // it may be lost from now on
     Py_XDECREF(former);
     if (FA_UNLIKELY(task->must_cancel)) {
         Py_INCREF(waiter);
@@ -450,6 +451,9 @@ FA_HOT int
 task_run_step(LoopObject *loop, PyObject *self, PyObject *arg)
 {
     int rc = task_run(loop, (TaskObject *)self, arg, NULL);
+    if (((TaskObject *)self)->untracked && Py_REFCNT(self) > 1) {
+        task_track_if_needed((TaskObject *)self);
+    }
     Py_DECREF(self);
     Py_XDECREF(arg);
     return rc;
