@@ -149,6 +149,10 @@ typedef struct fa_state {
     int (*timer_sets_result)(struct fa_state *st, PyObject *fut,
                              PyObject *result);
 
+    /* Show an object to the garbage collector if it is a task that has not
+       been shown yet; the loop has stopped with it in the ring. */
+    void (*task_settle)(PyObject *obj);
+
     /* recycled objects of task/ (task/freelist.h) */
     fa_freelist free_futures;
     fa_freelist free_tasks;

@@ -130,6 +130,7 @@ task_types_init(PyObject *module, fa_state *st)
     st->task_runs[2] = closure_run;
     st->timer_sets_result = future_timer_sets_result;
     st->task_entry = task_entry_callable;
+    st->task_settle = task_settle;
     if (stop_type_init(module, st) < 0 ||
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||

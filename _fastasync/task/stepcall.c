@@ -131,8 +131,13 @@ task_entry_callable(int which, PyObject *self, PyObject *arg,
     }
     *callable = which ? task_wakeup_callable(task)
                       : task_step_callable(task, arg);
-    *context = Py_NewRef(task->context);
-    return *callable == NULL ? -1 : 0;
+    *context = task_own_context(task);
+    if (*callable == NULL || *context == NULL) {
+        Py_CLEAR(*callable);
+        Py_CLEAR(*context);
+        return -1;
+    }
+    return 0;
 }
 
 /* -- ring entries out of the ordinary ---------------------------------------------- */
@@ -208,7 +213,7 @@ callback_run_failed(LoopObject *loop, PyObject *callable, PyObject *fut,
     PyObject *exc = fa_err_take();
     PyObject *args = fut != NULL ? PyTuple_Pack(1, fut) : PyTuple_New(0);
     int rc = -1;
-    if (callable != NULL && args != NULL) {
+    if (callable != NULL && args != NULL && context != NULL) {
         rc = task_report_failure(loop, callable, args, context, exc);
     }
     if (rc < 0 && !fa_err_is_exit()) {
@@ -227,11 +232,14 @@ task_run_failed(LoopObject *loop, TaskObject *task, PyObject *fut)
     PyObject *raised = fa_err_take();
     PyObject *callable = fut != NULL ? task_wakeup_callable(task)
                                      : task_step_callable(task, NULL);
-    if (callable == NULL) {
+    PyObject *context = task_own_context(task);
+    if (callable == NULL || context == NULL) {
         PyErr_Clear(); // no memory: report what can be reported
     }
     fa_err_restore(raised);
-    return callback_run_failed(loop, callable, fut, task->context);
+    int rc = callback_run_failed(loop, callable, fut, context);
+    Py_XDECREF(context);
+    return rc;
 }
 
 /* -- methods ------------------------------------------------------------------------ */
