@@ -244,6 +244,7 @@ Loop_get_ready(LoopObject *loop, void *Py_UNUSED(closure))
 static PyObject *
 Loop_get_scheduled(LoopObject *loop, void *Py_UNUSED(closure))
 {
+    loop_settle_timers(loop);
     Py_ssize_t len = (Py_ssize_t)loop->timers.len;
     PyObject *list = PyList_New(len);
     for (Py_ssize_t i = 0; list != NULL && i < len; i++) {

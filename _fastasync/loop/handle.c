@@ -159,6 +159,7 @@ Handle_dealloc(HandleObject *handle)
     {
         handle->cancelled = 0;
         handle->scheduled = 0;
+        handle->light = 0;
         handle->callback = (PyObject *)st->handles[kind].first;
         st->handles[kind].first = handle;
         st->handles[kind].count++;
@@ -465,6 +466,7 @@ handle_run_slow(HandleObject *handle)
 void
 handle_settle(PyObject *self)
 {
+    ((HandleObject *)self)->light = 0;
     if (!PyObject_GC_IsTracked(self)) {
         PyObject_GC_Track(self);
     }
@@ -532,6 +534,11 @@ handle_run(LoopObject *loop, PyObject *self, PyObject *Py_UNUSED(arg))
     rc = handle_sets_result(handle);
     if (rc != 0) {
         rc = FA_LIKELY(rc > 0) ? 0 : handle_failed(handle);
+        if (FA_LIKELY(handle->light)) {
+            handle_drop_call(handle); // nobody can miss it; no cycle is left
+            Py_DECREF(handle);
+            return rc;
+        }
         handle_release(handle);
         return rc;
     }

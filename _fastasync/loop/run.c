@@ -157,6 +157,7 @@ loop_run_once(LoopObject *loop)
 void
 loop_settle_handles(LoopObject *loop)
 {
+    loop_settle_timers(loop);
     for (size_t i = 0; i < ring_len(&loop->ready); i++) {
         fa_ready *entry = ring_at(&loop->ready, i);
         if (entry->run == handle_run) {

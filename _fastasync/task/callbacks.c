@@ -118,15 +118,16 @@ callback_schedule_slow(FutureObject *fut, fa_callback cb)
     }
     else if (context == NULL) {
         TaskObject *task = (TaskObject *)cb.fn;
-        context = Py_NewRef(task->context);
+        context = task_own_context(task);
         fn = task_wakeup_callable(task);
         Py_DECREF(task);
     }
-    int rc = fn == NULL ? -1
-                        : fa_call_soon(fut->st, loop, fn, (PyObject *)fut,
-                                       context == Py_None ? NULL : context);
+    int rc = fn == NULL || context == NULL
+                 ? -1
+                 : fa_call_soon(fut->st, loop, fn, (PyObject *)fut,
+                                context == Py_None ? NULL : context);
     Py_XDECREF(fn);
-    Py_DECREF(context);
+    Py_XDECREF(context);
     Py_DECREF(loop);
     return rc;
 }
@@ -227,11 +228,13 @@ callback_show(fa_state *st, fa_callback cb, PyObject **fn, PyObject **context)
         return 0;
     }
     TaskObject *task = (TaskObject *)cb.fn;
-    PyObject *task_context = Py_NewRef(task->context);
-    *fn = task_wakeup_callable(task); // may collect garbage
-    *context = task_context;
-    if (*fn == NULL) {
-        Py_DECREF(task_context);
+    Py_INCREF(task);
+    *context = task_own_context(task); // may collect garbage, as may the next
+    *fn = task_wakeup_callable(task);
+    Py_DECREF(task);
+    if (*fn == NULL || *context == NULL) {
+        Py_CLEAR(*fn);
+        Py_CLEAR(*context);
         return -1;
     }
     return 0;

@@ -58,8 +58,8 @@ sleep_timer_direct(fa_state *st, PyObject *loop, PyObject *delay,
         return NULL;
     }
     double when = (double)clock_now() / 1e9 + PyFloat_AS_DOUBLE(delay);
-    return loop_call_at(ours, when, NULL, st->set_result_unless_cancelled,
-                        args, 2, NULL);
+    return loop_call_at_light(ours, when, st->set_result_unless_cancelled,
+                              args, 2);
 }
 
 /* loop.call_later(delay, set result unless cancelled, future, result). */
