@@ -38,6 +38,7 @@
 #include "task/closure.c"
 #include "task/coro.c"
 #include "task/coro_function.c"
+#include "task/coro_wrapper.c"
 #include "task/ensure.c"
 #include "task/future.c"
 #include "task/future_attrs.c"

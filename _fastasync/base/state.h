@@ -13,7 +13,7 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) X(Gather) X(Closure) \
+    X(Coro) X(CoroFunction) X(CoroWrapper) X(Gather) X(Closure) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */

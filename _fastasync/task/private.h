@@ -92,6 +92,10 @@ FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
 /* -- coroutines in C (coro.c, coro_function.c) ------------------------------------ */
 
+/* What coro.__await__() gives to Python code (new); see coro_wrapper.c. */
+FA_INTERNAL PyObject *coro_wrapper_new(fa_state *st, PyObject *coro);
+
+FA_INTERNAL int coro_wrapper_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
 /* -- the functions that wait (ensure.c, ...) --------------------------------------- */
