@@ -22,7 +22,8 @@
     X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
     X(__asyncio_running_event_loop__) X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
     X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
-    X(_chain_future) X(run_in_executor) X(_loop) X(_make_cancelled_error) X(_cancel_message) X(msg) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
+    X(_chain_future) X(current_task) X(future_add_to_awaited_by) \
+    X(future_discard_from_awaited_by) X(run_in_executor) X(_loop) X(_make_cancelled_error) X(_cancel_message) X(msg) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
     X(_start_serving) X(_stop_serving) X(_task_repr) \
     X(_timer_handle_cancelled) X(abort) X(add_done_callback) \
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \

@@ -93,12 +93,12 @@ future_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
 
 #if FA_HAS_AWAITED_BY
 
-/* asyncio's function, for a future that is not ours. */
+/* futures.name(fut, waiter), whatever that is now, for a future not ours. */
 static int
-awaited_by_call(PyObject *twin, PyObject *fut, PyObject *waiter)
+awaited_by_call(fa_state *st, PyObject *name, PyObject *fut, PyObject *waiter)
 {
-    PyObject *args[] = {fut, waiter};
-    PyObject *answer = PyObject_Vectorcall(twin, args, 2, NULL);
+    PyObject *args[] = {st->mod_futures, fut, waiter};
+    PyObject *answer = PyObject_VectorcallMethod(name, args, 3, NULL);
     Py_XDECREF(answer);
     return answer == NULL ? -1 : 0;
 }
@@ -108,7 +108,8 @@ fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
 {
     return FA_LIKELY(future_check(st, fut))
                ? future_awaited_by_add(st, fut, waiter)
-               : awaited_by_call(st->c_awaited_by_add, fut, waiter);
+               : awaited_by_call(st, st->str_future_add_to_awaited_by, fut,
+                                 waiter);
 }
 
 int
@@ -116,7 +117,8 @@ fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
 {
     return FA_LIKELY(future_check(st, fut))
                ? future_awaited_by_discard(st, fut, waiter)
-               : awaited_by_call(st->c_awaited_by_discard, fut, waiter);
+               : awaited_by_call(st, st->str_future_discard_from_awaited_by,
+                                 fut, waiter);
 }
 
 #else

@@ -445,7 +445,7 @@ gather_begin(struct gathering *g, fa_state *st, Py_ssize_t count)
         return -1;
     }
     if (g->loop != NULL) {
-        return fa_current_task(st, g->loop, &g->closure->vars[GATHER_WAITER]);
+        return fa_caller_task(st, g->loop, &g->closure->vars[GATHER_WAITER]);
     }
 #endif
     return 0;

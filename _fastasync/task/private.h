@@ -252,6 +252,12 @@ FA_INTERNAL int awaited_by_discard_slow(FutureObject *fut, PyObject *waiter);
 /* _asyncio_awaited_by: None or a frozenset (new). */
 FA_INTERNAL PyObject *awaited_by_get(FutureObject *fut);
 
+/* tasks.current_task(loop), whatever that is now: new reference, or NULL in
+   *out (no task). 0 or -1. 3.14+ */
+#if FA_HAS_AWAITED_BY
+FA_INTERNAL int fa_caller_task(fa_state *st, PyObject *loop, PyObject **out);
+#endif
+
 /* asyncio.futures.future_add_to_awaited_by(fut, waiter) and its opposite, for
    any two futures. 0 or -1. */
 FA_INTERNAL int fa_awaited_by_add(fa_state *st, PyObject *fut,

@@ -69,6 +69,32 @@ room_current_task(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     return task == NULL ? Py_NewRef(Py_None) : task;
 }
 
+#if FA_HAS_AWAITED_BY
+
+int
+fa_caller_task(fa_state *st, PyObject *loop, PyObject **out)
+{
+    PyObject *found = PyDict_GetItemWithError(
+        PyModule_GetDict(st->mod_tasks), st->str_current_task); // borrowed
+    if (FA_LIKELY(found == NULL || found == st->c_current_task ||
+                  (PyCFunction_CheckExact(found) &&
+                   PyCFunction_GET_FUNCTION(found) ==
+                       (PyCFunction)(void (*)(void))room_current_task)))
+    {
+        return fa_current_task(st, loop, out);
+    }
+    Py_INCREF(found);
+    *out = PyObject_CallOneArg(found, loop);
+    Py_DECREF(found);
+    if (*out == Py_None) {
+        Py_CLEAR(*out);
+        return 0;
+    }
+    return *out == NULL ? -1 : 0;
+}
+
+#endif
+
 /* -- what is this ------------------------------------------------------------------------ */
 
 PyDoc_STRVAR(isfuture_doc,

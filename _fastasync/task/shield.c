@@ -129,7 +129,7 @@ shield_link_caller(fa_state *st, PyObject *loop, PyObject *inner,
                    PyObject *context)
 {
     PyObject *caller = NULL;
-    if (loop != Py_None && fa_current_task(st, loop, &caller) < 0) {
+    if (loop != Py_None && fa_caller_task(st, loop, &caller) < 0) {
         return -1;
     }
     if (caller == NULL) {
