@@ -55,6 +55,8 @@
 #define FA_HAS_CREATE_TASK_NAME FA_PY313
 /* close() of a coroutine that returns a value returns it. */
 #define FA_CLOSE_RETURNS_VALUE FA_PY313
+/* A StopIteration thrown into a fresh coroutine comes out as it is. */
+#define FA_HAS_FREE_FIRST_THROW FA_PY312
 /* What `await 3` says. */
 #if FA_PY314
 #  define FA_AWAIT_REFUSED_TEXT "'%.100s' object can't be awaited"

@@ -497,8 +497,16 @@ coro_throw(CoroObject *co, PyObject *exc, PyObject **result)
         return coro_refuse(co);
     }
     if (co->state == FA_CORO_NEW) {
-        fa_err_restore(Py_NewRef(exc)); // raised before its first line
-        return coro_finish(co, PYGEN_ERROR);
+        // raised before its first line, and there PEP 479 has no hold (3.12+)
+        co->state = FA_CORO_DONE;
+        coro_forget(co);
+        fa_err_restore(Py_NewRef(exc));
+        if (!FA_HAS_FREE_FIRST_THROW &&
+            PyErr_ExceptionMatches(PyExc_StopIteration))
+        {
+            coro_refuse_stop();
+        }
+        return PYGEN_ERROR;
     }
     co->state = FA_CORO_RUNNING;
     if (co->waits == FA_WAITS_ITER) {
@@ -585,6 +593,24 @@ Coro_await(PyObject *self)
     if (FA_UNLIKELY(((CoroObject *)self)->state == FA_CORO_SUSPENDED)) {
         PyErr_SetString(PyExc_RuntimeError,
                         "coroutine is being awaited already");
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
+/* `yield from coro` in a generator that types.coroutine has blessed; nothing else
+   may iterate over a coroutine, so the type does not show __iter__. */
+static PyObject *
+Coro_iter(PyObject *self)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    PyCodeObject *code = frame == NULL ? NULL : PyFrame_GetCode(frame);
+    int blessed = code != NULL && (code->co_flags & CO_ITERABLE_COROUTINE);
+    Py_XDECREF(code);
+    Py_XDECREF(frame);
+    if (!blessed) {
+        PyErr_SetString(PyExc_TypeError,
+                        "'coroutine' object is not iterable");
         return NULL;
     }
     return Py_NewRef(self);
@@ -706,6 +732,7 @@ coro_types_init(PyObject *module, fa_state *st)
     if (fa_type_new(module, &Coro_spec, NULL, &st->CoroType) < 0) {
         return -1;
     }
+    st->CoroType->tp_iter = Coro_iter;
     if (coro_wrapper_type_init(module, st) < 0) {
         return -1;
     }

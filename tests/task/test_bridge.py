@@ -120,6 +120,7 @@ def test_create_task(alike):
             w.note(await w.f.create_task(look(), name="n", context=context))
             w.note(await w.f.create_task(look(), context=None, name=None))
             w.note(await w.f.create_task(coro=look()))
+            w.note(await w.f.create_task(name="before", coro=look()))
             w.note(await w.f.create_task(look(), name=7))
             w.attempt(w.f.create_task, 3)
         w.run(main())

@@ -38,7 +38,7 @@ def without_places(item):
     """What C has no source for: where a function is, where a call was made."""
     if isinstance(item, str):
         item = re.sub(r"when=[\d.]+", "when=T", item)
-        return re.sub(r"(?: created)? at [^ ]+\.py:\d+|\.\.\.\w+\.py:\d+",
+        return re.sub(r"(?: created)? at [^ ]+\.py:\d+|\.\.\.[\w/]+\.py:\d+",
                       "", item)
     if isinstance(item, (list, tuple)):
         return type(item)(without_places(part) for part in item)
