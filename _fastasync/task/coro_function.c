@@ -302,6 +302,7 @@ static PyType_Spec CoroFunction_spec = {
     .basicsize = sizeof(CoroFunctionObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
              Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
+             Py_TPFLAGS_IMMUTABLETYPE | // or LOAD_ATTR is not specialised
              Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = CoroFunction_slots,
 };
