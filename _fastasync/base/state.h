@@ -42,8 +42,7 @@
     X(_is_shutdown) X(_maxsize) X(_put) X(_putters) X(_queue) \
     X(_unfinished_tasks) X(_wakeup_next) X(empty) X(Event) X(full) X(get) \
     X(get_nowait) X(join) X(put) X(put_nowait) X(qsize) X(set) X(shutdown) \
-    X(task_done) X(wait) X(__init__) X(_done) X(_todo) X(_todo_left) \
-    X(_timeout_handle) X(_cur_task)
+    X(task_done) X(wait) X(__getattribute__) X(__init__)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \

@@ -168,11 +168,50 @@ queue_ask(QueueObject *q, PyObject *name)
     return truth;
 }
 
+/* full() where qsize() is not ours, or an attribute (new). */
+static PyObject *
+queue_full_odd(QueueObject *q)
+{
+    fa_state *st = q->st;
+    PyObject *maxsize = PyObject_GetAttr((PyObject *)q, st->str__maxsize);
+    PyObject *zero = maxsize == NULL ? NULL : PyLong_FromLong(0);
+    int endless = zero == NULL
+                      ? -1
+                      : PyObject_RichCompareBool(maxsize, zero, Py_LE);
+    PyObject *size = NULL, *answer = NULL;
+    if (endless == 0) {
+        size = PyObject_CallMethodNoArgs((PyObject *)q, st->str_qsize);
+        if (size != NULL) {
+            answer = PyObject_RichCompare(size, maxsize, Py_GE);
+        }
+    }
+    Py_XDECREF(size);
+    Py_XDECREF(zero);
+    Py_XDECREF(maxsize);
+    return endless > 0 ? Py_NewRef(Py_False) : answer;
+}
+
+static FA_COLD int
+queue_full_slow(QueueObject *q)
+{
+    unsigned int ways = queue_ways(q);
+    if (ways & QW_FULL) {
+        return queue_ask(q, q->st->str_full);
+    }
+    if (q->limit == 0) { // then there is no qsize() to call
+        return 0;
+    }
+    PyObject *answer = queue_full_odd(q);
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return truth;
+}
+
 FA_HOT int
 queue_full(QueueObject *q)
 {
     if (FA_UNLIKELY(queue_ways(q) & (QW_FULL | QW_QSIZE))) {
-        return queue_ask(q, q->st->str_full);
+        return queue_full_slow(q);
     }
     return q->limit > 0 && fifo_len(&q->items) >= q->limit;
 }
@@ -421,24 +460,37 @@ Queue_get_nowait(PyObject *self, PyObject *Py_UNUSED(ignored))
     return queue_own_get_nowait((QueueObject *)self);
 }
 
+/* len(self._queue): of whatever that is. */
+static Py_ssize_t
+queue_own_size(QueueObject *q)
+{
+    if (FA_LIKELY(!(queue_ways(q) & QW_THEIRS) && (q->usual & QA_QUEUE))) {
+        return fifo_len(&q->items);
+    }
+    PyObject *items = PyObject_GetAttr((PyObject *)q, q->st->str__queue);
+    Py_ssize_t size = items == NULL ? -1 : PyObject_Size(items);
+    Py_XDECREF(items);
+    return size;
+}
+
 static PyObject *
 Queue_qsize(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    QueueObject *q = (QueueObject *)self;
-    if (FA_UNLIKELY((queue_ways(q) & QW_THEIRS) || !(q->usual & QA_QUEUE))) {
-        return queue_theirs(q, q->st->asyncio_Queue, q->st->str_qsize, NULL);
-    }
-    return PyLong_FromSsize_t(fifo_len(&q->items));
+    Py_ssize_t size = queue_own_size((QueueObject *)self);
+    return size < 0 ? NULL : PyLong_FromSsize_t(size);
 }
 
 static PyObject *
 Queue_empty(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     QueueObject *q = (QueueObject *)self;
-    if (FA_UNLIKELY((queue_ways(q) & QW_THEIRS) || !(q->usual & QA_QUEUE))) {
-        return queue_theirs(q, q->st->asyncio_Queue, q->st->str_empty, NULL);
+    if (FA_LIKELY(!(queue_ways(q) & QW_THEIRS) && (q->usual & QA_QUEUE))) {
+        return PyBool_FromLong(fifo_len(&q->items) == 0);
     }
-    return PyBool_FromLong(fifo_len(&q->items) == 0);
+    PyObject *items = PyObject_GetAttr(self, q->st->str__queue);
+    int empty = items == NULL ? -1 : PyObject_Not(items);
+    Py_XDECREF(items);
+    return empty < 0 ? NULL : PyBool_FromLong(empty);
 }
 
 static PyObject *
@@ -446,7 +498,7 @@ Queue_full(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     QueueObject *q = (QueueObject *)self;
     if (FA_UNLIKELY((queue_ways(q) & (QW_THEIRS | QW_QSIZE)))) {
-        return queue_theirs(q, q->st->asyncio_Queue, q->st->str_full, NULL);
+        return queue_full_odd(q);
     }
     return PyBool_FromLong(q->limit > 0 && fifo_len(&q->items) >= q->limit);
 }

@@ -72,18 +72,19 @@ enum { QUEUE_FIFO, QUEUE_LIFO, QUEUE_HEAP };
 typedef struct {
     FA_CLASS_HEAD
     PyObject *loop;       /* strong or NULL: _loop */
-    PyObject *maxsize;    /* strong or NULL: _maxsize, an exact int */
+    PyObject *maxsize;    /* strong or NULL: _maxsize, an int or a float */
     PyObject *finished;   /* strong or NULL: _finished, an Event; made when
                              somebody needs it */
     fa_fifo getters;
     fa_fifo putters;
-    fa_fifo items;        /* _queue; its `deque` is a list but for FIFO */
+    fa_fifo items;        /* _queue; its `deque` is a list in a heap */
     Py_ssize_t limit;     /* maxsize, 0 = none */
     int64_t unfinished;   /* _unfinished_tasks */
     fa_queue_ways ways;
     uint8_t usual;        /* QA_... */
     uint8_t done;         /* what `_finished` says while it is NULL */
     uint8_t shut;         /* _is_shutdown */
+    uint8_t shown_as_list; /* `items`, while they are a ring */
     uint8_t dict_shown;   /* somebody has had __dict__: any method of the
                              instance may be replaced there */
 } QueueObject;
@@ -118,7 +119,7 @@ queue_ways_forget(QueueObject *q)
 }
 
 /* Do attribute accesses on q (`q._queue`) reach our struct? Not if its class
-   has something else under one of the names, or __getattr__ and the like. */
+   has something else under one of the names, or __getattribute__ or __setattr__. */
 FA_INTERNAL int queue_attributes_ours(QueueObject *q);
 
 /* asyncio's own method `name` of class `cls` (one of st->asyncio_...Queue)
@@ -174,6 +175,10 @@ FA_INTERNAL int queue_wakeup(QueueObject *q, int which);
 FA_INTERNAL int queue_call_init(QueueObject *q, PyObject *maxsize);
 FA_INTERNAL int queue_call_put(QueueObject *q, PyObject *item);
 FA_INTERNAL PyObject *queue_call_get(QueueObject *q);
+
+/* `_queue`, which must be as usual: the deque or list that holds the items from
+   now on (new). */
+FA_INTERNAL PyObject *queue_items(QueueObject *q);
 
 /* The methods of those names of Queue itself (the other two classes' are
    private to queue_kinds.c). */

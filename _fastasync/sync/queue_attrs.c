@@ -72,7 +72,7 @@ queue_attr_usual(QueueObject *q, int attr)
     case QA_UNFINISHED: return PyLong_FromLongLong(q->unfinished);
     case QA_FINISHED: return Py_XNewRef(queue_finished(q));
     case QA_SHUTDOWN: return PyBool_FromLong(q->shut);
-    default: return fifo_expose(q->st, &q->items);
+    default: return queue_items(q);
     }
 }
 
@@ -117,6 +117,27 @@ queue_attr_drop(QueueObject *q, int attr)
     }
 }
 
+/* What a maxsize that is no int means for qsize() >= maxsize: 1 and the limit
+   in *limit for a bool or a float, else 0. */
+static int
+queue_other_limit(PyObject *value, int64_t *limit)
+{
+    if (PyBool_Check(value)) {
+        *limit = value == Py_True;
+        return 1;
+    }
+    if (!PyFloat_CheckExact(value)) {
+        return 0;
+    }
+    double most = PyFloat_AS_DOUBLE(value);
+    *limit = 0; // also what an endless one means, and NaN
+    if (most > 0 && most < 1e15) {
+        *limit = (int64_t)most;
+        *limit += (double)*limit < most;
+    }
+    return 1;
+}
+
 /* An int as `number`, if it is exactly one and not too large. */
 static int
 queue_exact_int(PyObject *value, int64_t *number)
@@ -148,7 +169,9 @@ queue_attr_keep(QueueObject *q, int attr, PyObject *value)
     int64_t number;
     switch (attr) {
     case QA_MAXSIZE:
-        if (!queue_exact_int(value, &number)) {
+        if (!queue_exact_int(value, &number) &&
+            !queue_other_limit(value, &number))
+        {
             return 0;
         }
         q->limit = number < 0 ? 0

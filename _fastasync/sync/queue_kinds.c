@@ -13,7 +13,7 @@ static int
 queue_own_init(QueueObject *q, int order)
 {
     PyObject *list = NULL;
-    if (order != QUEUE_FIFO && (list = PyList_New(0)) == NULL) {
+    if (order == QUEUE_HEAP && (list = PyList_New(0)) == NULL) {
         return -1;
     }
     if (!(q->usual & QA_QUEUE)) {
@@ -24,9 +24,24 @@ queue_own_init(QueueObject *q, int order)
         }
     }
     q->usual |= QA_QUEUE;
+    q->shown_as_list = order == QUEUE_LIFO;
     fifo_replace(&q->items, list); // drops the former items
     Py_XDECREF(list);
     return 0;
+}
+
+PyObject *
+queue_items(QueueObject *q)
+{
+    if (q->items.deque == NULL && q->shown_as_list) {
+        PyObject *list = fifo_list(&q->items);
+        if (list == NULL) {
+            return NULL;
+        }
+        fifo_replace(&q->items, list); // it holds all of them: nothing dies
+        return list;
+    }
+    return fifo_expose(q->st, &q->items);
 }
 
 /* `_queue` as an exact list (borrowed), or NULL. */
@@ -50,7 +65,7 @@ queue_own_put(QueueObject *q, int order, PyObject *item)
     if (order == QUEUE_LIFO) {
         return fifo_push(q->st, &q->items, item);
     }
-    list = fifo_expose(q->st, &q->items); // heappush is hostile: hold it
+    list = queue_items(q); // heappush is hostile: hold it
     if (list == NULL) {
         return -1;
     }
@@ -61,14 +76,19 @@ queue_own_put(QueueObject *q, int order, PyObject *item)
     return done == NULL ? -1 : 0;
 }
 
-/* list.pop() (new). */
+/* _queue.pop() (new) */
 static PyObject *
-queue_list_pop(PyObject *list)
+queue_pop_last(QueueObject *q)
 {
-    Py_ssize_t size = PyList_GET_SIZE(list);
-    if (size == 0) {
+    PyObject *list = queue_list(q);
+    Py_ssize_t size = list == NULL ? fifo_len(&q->items)
+                                   : PyList_GET_SIZE(list);
+    if (FA_UNLIKELY(size == 0 && (list != NULL || q->shown_as_list))) {
         PyErr_SetString(PyExc_IndexError, "pop from empty list");
         return NULL;
+    }
+    if (list == NULL) {
+        return fifo_pop_last(q->st, &q->items);
     }
     PyObject *item = Py_NewRef(PyList_GET_ITEM(list, size - 1));
     if (PyList_SetSlice(list, size - 1, size, NULL) < 0) {
@@ -83,12 +103,10 @@ queue_own_get(QueueObject *q, int order)
     if (order == QUEUE_FIFO) {
         return fifo_pop(q->st, &q->items);
     }
-    PyObject *list = queue_list(q);
     if (order == QUEUE_LIFO) {
-        return list != NULL ? queue_list_pop(list)
-                            : fifo_pop_last(q->st, &q->items);
+        return queue_pop_last(q);
     }
-    list = fifo_expose(q->st, &q->items);
+    PyObject *list = queue_items(q);
     if (list == NULL) {
         return NULL;
     }

@@ -74,10 +74,10 @@ queue_attributes_ours(QueueObject *q)
         st->str__unfinished_tasks, st->str__finished, st->str__queue,
         st->str__loop, st->str__is_shutdown,
     };
-    if (tp->tp_getattro != PyObject_GenericGetAttr ||
-        tp->tp_setattro != Queue_setattro)
+    if (tp->tp_setattro != Queue_setattro ||
+        !queue_class_has(q, st->QueueCoreType, st->str___getattribute__))
     {
-        return 0; // __getattr__ and the like
+        return 0; // only a __getattr__ makes no difference
     }
     int count = FA_HAS_QUEUE_SHUTDOWN ? 8 : 7;
     for (int i = 0; i < count; i++) {
