@@ -181,7 +181,10 @@ queue_full_odd(QueueObject *q)
     PyObject *size = NULL, *answer = NULL;
     if (endless == 0) {
         size = PyObject_CallMethodNoArgs((PyObject *)q, st->str_qsize);
-        if (size != NULL) {
+    }
+    if (size != NULL) {
+        Py_SETREF(maxsize, PyObject_GetAttr((PyObject *)q, st->str__maxsize));
+        if (maxsize != NULL) {
             answer = PyObject_RichCompare(size, maxsize, Py_GE);
         }
     }
@@ -712,6 +715,7 @@ static PyMethodDef Queue_methods[] = {
      "_get_loop($self)\n--\n\n"
      "The running loop, to which the queue belongs from the first call on."},
     {"_format", Queue_format, METH_NOARGS, "_format($self)\n--\n\n"},
+    {"__reduce_ex__", Queue_reduce_ex, METH_O, NULL},
     {"__getstate__", Queue_getstate, METH_NOARGS, NULL},
     {"__setstate__", Queue_setstate, METH_O, NULL},
     {NULL, NULL, 0, NULL},

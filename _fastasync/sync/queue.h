@@ -142,6 +142,7 @@ FA_INTERNAL int Queue_setattro(PyObject *self, PyObject *name,
                                PyObject *value);
 
 FA_INTERNAL PyObject *Queue_getstate(PyObject *self, PyObject *ignored);
+FA_INTERNAL PyObject *Queue_reduce_ex(PyObject *self, PyObject *protocol);
 FA_INTERNAL PyObject *Queue_setstate(PyObject *self, PyObject *state);
 
 /* -- engine (queue.c) --------------------------------------------------------------- */

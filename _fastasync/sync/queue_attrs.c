@@ -265,6 +265,21 @@ Queue_get_maxsize(PyObject *self, void *Py_UNUSED(closure))
     return PyObject_GetAttr(self, ((QueueObject *)self)->st->str__maxsize);
 }
 
+/* `maxsize` is a property without setter: says so as Python does. */
+static int
+Queue_set_maxsize(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    PyObject *name = PyObject_GetAttrString((PyObject *)Py_TYPE(self),
+                                            "__qualname__");
+    if (name != NULL) {
+        PyErr_Format(PyExc_AttributeError,
+                     "property 'maxsize' of %R object has no %s", name,
+                     value == NULL ? "deleter" : "setter");
+        Py_DECREF(name);
+    }
+    return -1;
+}
+
 /* Whoever has the dict can put methods into it without our noticing. */
 static PyObject *
 Queue_get_dict(PyObject *self, void *closure)
@@ -298,7 +313,7 @@ PyGetSetDef Queue_getset[] = {
     QUEUE_ATTR("_is_shutdown", QA_SHUTDOWN),
 #endif
     {"_loop", Queue_get_bound_loop, Queue_set_bound_loop, NULL, NULL},
-    {"maxsize", Queue_get_maxsize, NULL,
+    {"maxsize", Queue_get_maxsize, Queue_set_maxsize,
      "The number of items the queue may hold; 0 or less: any number.", NULL},
     {"__dict__", Queue_get_dict, Queue_set_dict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -365,6 +380,19 @@ Queue_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
     }
     Py_DECREF(rest);
     return state;
+}
+
+/* The old protocols would go by the __new__ of the core. */
+PyObject *
+Queue_reduce_ex(PyObject *self, PyObject *protocol)
+{
+    long number = PyLong_AsLong(protocol);
+    if (number == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyObject_CallMethod((PyObject *)&PyBaseObject_Type,
+                               "__reduce_ex__", "Ol", self,
+                               number < 2 ? 2L : number);
 }
 
 /* The struct's attributes of a state; the rest goes into the dict. */

@@ -267,10 +267,13 @@ LifoQueue_get_item(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 static PyMethodDef LifoQueue_methods[] = {
     {"_init", (PyCFunction)(void (*)(void))LifoQueue_init_items,
-     METH_FASTCALL | METH_KEYWORDS, "_init($self, maxsize)\n--\n\n"},
+     METH_FASTCALL | METH_KEYWORDS,
+     "_init($self, maxsize)\n--\n\nMake the container of the items."},
     {"_put", (PyCFunction)(void (*)(void))LifoQueue_put_item,
-     METH_FASTCALL | METH_KEYWORDS, "_put($self, item)\n--\n\n"},
-    {"_get", LifoQueue_get_item, METH_NOARGS, "_get($self)\n--\n\n"},
+     METH_FASTCALL | METH_KEYWORDS,
+     "_put($self, item)\n--\n\nPut an item into the container."},
+    {"_get", LifoQueue_get_item, METH_NOARGS,
+     "_get($self)\n--\n\nTake an item out of the container."},
     {NULL, NULL, 0, NULL},
 };
 
@@ -348,11 +351,14 @@ PriorityQueue_get_item(PyObject *self, PyObject *const *args,
 
 static PyMethodDef PriorityQueue_methods[] = {
     {"_init", (PyCFunction)(void (*)(void))PriorityQueue_init_items,
-     METH_FASTCALL | METH_KEYWORDS, "_init($self, maxsize)\n--\n\n"},
+     METH_FASTCALL | METH_KEYWORDS,
+     "_init($self, maxsize)\n--\n\nMake the container of the items."},
     {"_put", (PyCFunction)(void (*)(void))PriorityQueue_put_item,
-     METH_FASTCALL | METH_KEYWORDS, NULL},
+     METH_FASTCALL | METH_KEYWORDS,
+     "Put an item into the container, a heap."},
     {"_get", (PyCFunction)(void (*)(void))PriorityQueue_get_item,
-     METH_FASTCALL | METH_KEYWORDS, NULL},
+     METH_FASTCALL | METH_KEYWORDS,
+     "Take the least item out of the container."},
     {NULL, NULL, 0, NULL},
 };
 
