@@ -927,8 +927,6 @@ def test_copies():
              flat._finished is queue._finished)
         flat.put_nowait([0])
         note(queue.get_nowait(), queue, deep)
-        getter = task(A.Queue().get())
-        await turns()
 
         waiting = A.Queue()
         getter = task(waiting.get())
@@ -1067,10 +1065,12 @@ class Random:
     async def run(self):
         for number in range(60):
             await self.step(number)
+        await turns()
         if SHUTDOWN and self.random.random() < 0.5:
             self.queue.shutdown(self.random.random() < 0.5)
             await turns(4)
             self.note(self.queue)
+        await turns()
         for one in self.tasks:
             one.cancel()
         if self.tasks:
