@@ -56,6 +56,12 @@
 #include "task/stop.c"
 #include "task/task.c"
 
+#include "sync/as_completed.c"
+#include "sync/queue.c"
+#include "sync/queue_attrs.c"
+#include "sync/queue_kinds.c"
+#include "sync/queue_wait.c"
+#include "sync/queue_ways.c"
 #include "sync/room.c"
 
 #include "net/accept.c"

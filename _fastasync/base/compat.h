@@ -96,6 +96,13 @@
 #define FA_HAS_SERVER_CONTEXT FA_PY315
 /* Subclasses of StopIteration are refused as well. */
 #define FA_REFUSES_STOPITERATION_SUBCLASS FA_PY313
+/* Queue.shutdown(). */
+#define FA_HAS_QUEUE_SHUTDOWN FA_PY313
+/* as_completed() is an object that is an asynchronous iterator as well (before:
+   a generator). */
+#define FA_HAS_ASYNC_AS_COMPLETED FA_PY313
+/* What as_completed() waits for is in the call graph. */
+#define FA_HAS_AS_COMPLETED_GRAPH FA_PY315
 /* A future's iterator gives the result again each time it is asked. */
 #define FA_FUTURE_ITER_REPEATS FA_PY314
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
