@@ -90,6 +90,10 @@ FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
+/* -- the functions that wait (ensure.c, ...) --------------------------------------- */
+
+FA_INTERNAL int ensure_init(PyObject *module);
+
 /* -- one step (step.c) ------------------------------------------------------------ */
 
 /* fa_run entries, the two in st->task_runs: `arg` is the exception to throw

@@ -18,6 +18,7 @@
 #include "task/private.h"
 #include "base/errors.h"
 #include "loop/current.h"
+#include "task/coro.h"
 
 #include <stdarg.h>
 
@@ -152,30 +153,13 @@ task_subscribe(TaskObject *task, PyObject *fut)
     return answer == NULL ? -1 : 0;
 }
 
-/* asyncio.futures._get_loop(fut) (new). */
-static PyObject *
-task_loop_of(fa_state *st, PyObject *fut)
-{
-    PyObject *get_loop;
-    int has = fa_getattr_opt(fut, st->str_get_loop, &get_loop);
-    if (has < 0) {
-        return NULL;
-    }
-    if (has == 0) {
-        return PyObject_GetAttr(fut, st->str__loop);
-    }
-    PyObject *loop = PyObject_CallNoArgs(get_loop);
-    Py_DECREF(get_loop);
-    return loop;
-}
-
 /* A future of another kind, or a subclass of ours. Takes over `fut`. */
 static int
 task_wait_foreign(TaskObject *task, PyObject *fut, PyObject *blocking_obj)
 {
     fa_state *st = task->fut.st;
     int blocking = PyObject_IsTrue(blocking_obj);
-    PyObject *loop = blocking < 0 ? NULL : task_loop_of(st, fut);
+    PyObject *loop = blocking < 0 ? NULL : fa_future_loop(st, fut);
     if (loop == NULL) {
         goto failed;
     }
