@@ -35,6 +35,7 @@
 #include "task/callbacks.c"
 #include "task/coro.c"
 #include "task/coro_function.c"
+#include "task/done.c"
 #include "task/ensure.c"
 #include "task/future.c"
 #include "task/future_attrs.c"
@@ -50,6 +51,12 @@
 #include "task/task.c"
 
 #include "sync/room.c"
+#include "sync/scopes.c"
+#include "sync/taskgroup.c"
+#include "sync/taskgroup_exit.c"
+#include "sync/timeout.c"
+#include "sync/wait.c"
+#include "sync/wait_for.c"
 
 #include "net/accept.c"
 #include "net/clients.c"

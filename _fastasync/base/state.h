@@ -13,7 +13,8 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) \
+    X(Coro) X(CoroFunction) X(Done) \
+    X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -35,7 +36,10 @@
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
     X(set_exception) X(set_name) X(set_result) X(socket) X(sockname) \
-    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type)
+    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type) \
+    X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) X(_set_task_name) \
+    X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) X(FIRST_EXCEPTION) \
+    X(reschedule) X(uncancel)
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -69,6 +73,8 @@
       "_set_result_unless_cancelled") \
     X(isawaitable, "inspect", "isawaitable") \
     X(deque, "collections", "deque") \
+    X(ExceptionGroup, "builtins", "ExceptionGroup") \
+    X(timeout_State, "asyncio.timeouts", "_State") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
@@ -117,6 +123,14 @@ typedef struct fa_state {
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
+    PyObject *kw_name_context; /* strong: ("name", "context") */
+
+    /* functions of the module that are callbacks of timers (sync/) */
+    PyObject *timeout_fire;   /* strong */
+    PyObject *release_waiter; /* strong */
+    uint8_t group_closes;   /* TaskGroup.create_task closes what it refuses */
+    uint8_t group_forgets;  /* leaving a TaskGroup drops its errors */
+    uint8_t group_shortcut; /* a task that is done at once is settled at once */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
@@ -137,6 +151,7 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_timeouts; /* sync/timeout.c */
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */
 

@@ -1,6 +1,7 @@
 /* sync/room.c: the one entry by which module.c sets up this room, and what the
    types of the room have in common. */
 #include "sync/private.h"
+#include "sync/scopes.h"
 #include "task/coro.h"
 
 PyObject *
@@ -24,7 +25,7 @@ bound_loop(fa_state *st, PyObject *self, PyObject **slot)
 }
 
 int
-sync_types_init(PyObject *Py_UNUSED(module), fa_state *Py_UNUSED(st))
+sync_types_init(PyObject *module, fa_state *st)
 {
-    return 0;
+    return scopes_init(module, st);
 }

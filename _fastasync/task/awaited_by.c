@@ -6,6 +6,7 @@
    rest silently, so there are twins here that take ours and hand on the others.
    An edge is kept when the awaited future is ours and the waiter is ours or
    asyncio's; the other way round there is no place to keep it. */
+#include "task/coro.h"
 #include "task/private.h"
 
 /* May `waiter` stand in the graph? */
@@ -70,6 +71,53 @@ awaited_by_get(FutureObject *fut)
     Py_XDECREF(one);
     return set;
 }
+
+/* -- any futures ----------------------------------------------------------------- */
+
+#if FA_HAS_AWAITED_BY
+
+static int
+awaited_by_theirs(PyObject *function, PyObject *fut, PyObject *waiter)
+{
+    PyObject *args[] = {fut, waiter};
+    PyObject *done = PyObject_Vectorcall(function, args, 2, NULL);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+int
+fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_add(st, fut, waiter)
+               : awaited_by_theirs(st->c_awaited_by_add, fut, waiter);
+}
+
+int
+fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_discard(st, fut, waiter)
+               : awaited_by_theirs(st->c_awaited_by_discard, fut, waiter);
+}
+
+#else
+
+int
+fa_awaited_by_add(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                  PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+int
+fa_awaited_by_discard(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                      PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+#endif
 
 /* -- the door ------------------------------------------------------------------- */
 

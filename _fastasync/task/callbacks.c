@@ -7,6 +7,9 @@
    looks at `_callbacks`, or a loop that must be asked through call_soon, gets to
    see the callable that asyncio would have stored.
 
+   A done-callback in C (done.h) is stored like any other and goes into the ring
+   as itself too.
+
    Invariant: whatever is handed out to Python has left the future before; an
    __eq__ or a call_soon may do to the future what it likes. While callbacks are
    being compared, removed ones stay as entries with fn NULL and are closed up
@@ -117,11 +120,20 @@ callback_schedule_slow(FutureObject *fut, fa_callback cb)
         fn = task_wakeup_callable(task);
         Py_DECREF(task);
     }
-    int rc = fn == NULL ? -1
-                        : fa_call_soon(fut->st, loop, fn, (PyObject *)fut,
-                                       context == Py_None ? NULL : context);
+    else if (Py_IS_TYPE(fn, fut->st->DoneType) &&
+             PyContext_CheckExact(context))
+    {
+        // it shares one context among its futures; a Handle enters its own
+        context = PyContext_Copy(cb.context);
+        Py_DECREF(cb.context);
+    }
+    int rc = -1;
+    if (fn != NULL && context != NULL) {
+        rc = fa_call_soon(fut->st, loop, fn, (PyObject *)fut,
+                          context == Py_None ? NULL : context);
+    }
     Py_XDECREF(fn);
-    Py_DECREF(context);
+    Py_XDECREF(context);
     Py_DECREF(loop);
     return rc;
 }
@@ -132,6 +144,13 @@ callback_schedule(FutureObject *fut, fa_callback cb)
     LoopObject *loop = future_engine(fut);
     if (FA_LIKELY(loop != NULL && cb.context == NULL)) {
         return loop_push(loop, task_run_wakeup, cb.fn, Py_NewRef(fut));
+    }
+    if (loop != NULL && Py_IS_TYPE(cb.fn, fut->st->DoneType) &&
+        !fut->st->hooked)
+    {
+        int rc = loop_push(loop, done_run, cb.fn, Py_NewRef(fut));
+        Py_DECREF(cb.context);
+        return rc;
     }
     return callback_schedule_slow(fut, cb);
 }

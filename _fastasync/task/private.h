@@ -90,6 +90,13 @@ FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
+/* -- done-callbacks in C (done.c) ---------------------------------------------------- */
+
+/* fa_run: a DoneObject and the future that is done. HOT */
+FA_INTERNAL int done_run(LoopObject *loop, PyObject *done, PyObject *fut);
+
+FA_INTERNAL int done_type_init(PyObject *module, fa_state *st);
+
 /* -- the functions that wait (ensure.c, ...) --------------------------------------- */
 
 FA_INTERNAL int ensure_init(PyObject *module);
@@ -146,6 +153,12 @@ FA_INTERNAL int task_run_odd_context(TaskObject *task, PyObject *context,
    the exception must leave the loop. */
 FA_INTERNAL int task_run_failed(LoopObject *loop, TaskObject *task,
                                 PyObject *fut);
+
+/* loop.call_exception_handler for a callback that has raised `exc`, as its
+   Handle would have done. 0 or -1. */
+FA_INTERNAL int callback_report_failure(LoopObject *loop, PyObject *callable,
+                                        PyObject *args, PyObject *context,
+                                        PyObject *exc);
 
 FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
 

@@ -133,6 +133,7 @@ task_types_init(PyObject *module, fa_state *st)
         future_type_init(module, st) < 0 ||
         task_step_type_init(module, st) < 0 ||
         task_type_init(module, st) < 0 || coro_types_init(module, st) < 0 ||
+        done_type_init(module, st) < 0 ||
         sleep_init(module, st) < 0 || ensure_init(module) < 0)
     {
         return -1;

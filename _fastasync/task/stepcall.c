@@ -165,9 +165,9 @@ task_failure_message(fa_state *st, PyObject *callable, PyObject *args)
 }
 
 /* loop.call_exception_handler({'message', 'exception', 'handle'}). */
-static int
-task_report_failure(LoopObject *loop, PyObject *callable, PyObject *args,
-                    PyObject *context, PyObject *exc)
+int
+callback_report_failure(LoopObject *loop, PyObject *callable, PyObject *args,
+                        PyObject *context, PyObject *exc)
 {
     fa_state *st = loop->st;
     PyObject *answer = NULL;
@@ -204,7 +204,8 @@ task_run_failed(LoopObject *loop, TaskObject *task, PyObject *fut)
     PyObject *args = fut != NULL ? PyTuple_Pack(1, fut) : PyTuple_New(0);
     int rc = -1;
     if (callable != NULL && args != NULL) {
-        rc = task_report_failure(loop, callable, args, task->context, exc);
+        rc = callback_report_failure(loop, callable, args, task->context,
+                                     exc);
     }
     if (rc < 0 && !fa_err_is_exit()) {
         fa_err_unraisable((PyObject *)task);

@@ -1,0 +1,233 @@
+/* sync/scopes.c: what timeouts, task groups, wait() and wait_for() share: raising
+   as Python code would, releasing a waiter, state for pickle, and a look at what
+   asyncio's own code does. HOT: release_waiter. */
+#include "sync/scopes.h"
+#include "base/args.h"
+#include "base/errors.h"
+#include "sync/timeout.h"
+#include "task/freelist.h"
+
+/* -- exceptions ------------------------------------------------------------------- */
+
+void
+raise_instance(PyObject *exc)
+{
+    PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+}
+
+void
+raised_during(PyObject *handled)
+{
+    PyObject *raised = fa_err_take();
+    if (raised == NULL || raised == handled) {
+        fa_err_restore(raised);
+        return;
+    }
+    // no rings: if `raised` is somewhere behind `handled`, cut it off there. One
+    // that is there already is noticed, as in the interpreter, by a follower
+    // at half the speed
+    PyObject *at = handled, *slow = handled, *next; // held by their chain
+    for (int step = 1; (next = PyException_GetContext(at)) != NULL; step++) {
+        Py_DECREF(next);
+        if (next == raised) {
+            PyException_SetContext(at, NULL);
+            break;
+        }
+        at = next;
+        if (at == slow) {
+            break;
+        }
+        if (step % 2 == 0) {
+            slow = PyException_GetContext(slow);
+            Py_DECREF(slow);
+        }
+    }
+    PyException_SetContext(raised, Py_NewRef(handled));
+    fa_err_restore(raised);
+}
+
+void
+raise_from(PyObject *type, PyObject *cause)
+{
+    PyObject *exc = PyObject_CallNoArgs(type);
+    if (exc == NULL) {
+        return;
+    }
+    PyException_SetCause(exc, cause == Py_None ? NULL : Py_NewRef(cause));
+    raise_instance(exc);
+    Py_DECREF(exc);
+}
+
+/* -- waiters ------------------------------------------------------------------------ */
+
+FA_HOT int
+release_waiter(fa_state *st, PyObject *waiter, PyObject *value)
+{
+    int done = fa_future_done(st, waiter);
+    return done < 0 ? -1
+           : done   ? 0
+                    : fa_future_set_result(st, waiter, value);
+}
+
+/* _release_waiter(waiter, *args) */
+static PyObject *
+sync_release_waiter(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+    if (nargs < 1) {
+        PyErr_SetString(PyExc_TypeError,
+                        "_release_waiter() missing 1 required positional "
+                        "argument: 'waiter'");
+        return NULL;
+    }
+    if (release_waiter(fa_state_of_module(module), args[0], Py_None) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef release_waiter_def = {
+    "_release_waiter", (PyCFunction)(void (*)(void))sync_release_waiter,
+    METH_FASTCALL,
+    "_release_waiter($module, waiter, /, *args)\n--\n\n"
+    "Set the result of a waiter that is not done.",
+};
+
+PyObject *
+release_later(fa_state *st, PyObject *loop, PyObject *delay, PyObject *waiter)
+{
+    PyObject *args[] = {loop, delay, st->release_waiter, waiter};
+    return PyObject_VectorcallMethod(st->str_call_later, args, 4, NULL);
+}
+
+static int
+release_run(DoneObject *done, PyObject *Py_UNUSED(fut))
+{
+    return done->vars[0] == NULL
+               ? 0
+               : release_waiter(done->st, done->vars[0], Py_None);
+}
+
+/* A waiter of ours on a loop of ours is released without any Python code. */
+static int
+release_quick(DoneObject *done, PyObject *fut)
+{
+    PyObject *waiter = done->vars[0];
+    if (waiter == NULL || !Py_IS_TYPE(waiter, done->st->FutureType) ||
+        future_engine((FutureObject *)waiter) == NULL)
+    {
+        return 0;
+    }
+    if (release_run(done, fut) < 0) {
+        fa_err_unraisable(waiter); // no memory for the ring
+    }
+    return 1;
+}
+
+static const fa_done_kind release_kind = {
+    "_release_waiter", release_quick, release_run,
+};
+
+DoneObject *
+release_when_done(fa_state *st, PyObject *waiter)
+{
+    return done_new(st, &release_kind, waiter, NULL);
+}
+
+/* -- pickle, copy ----------------------------------------------------------------------- */
+
+PyObject *
+scope_getstate(PyObject *self, PyObject *dict, const char *const *names)
+{
+    PyObject *state = PyDict_New();
+    for (; state != NULL && *names != NULL; names++) {
+        PyObject *value = PyObject_GetAttrString(self, *names);
+        if (value == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+            PyErr_Clear();
+            continue;
+        }
+        if (value == NULL || PyDict_SetItemString(state, *names, value) < 0) {
+            Py_CLEAR(state);
+        }
+        Py_XDECREF(value);
+    }
+    if (state != NULL && dict != NULL && PyDict_Update(state, dict) < 0) {
+        Py_CLEAR(state);
+    }
+    return state;
+}
+
+PyObject *
+scope_setstate(PyObject *self, PyObject *state)
+{
+    if (!PyDict_Check(state)) {
+        PyErr_SetString(PyExc_TypeError, "the state must be a dict");
+        return NULL;
+    }
+    PyObject *items = PyDict_Items(state);
+    int rc = items == NULL ? -1 : 0;
+    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(items); i++) {
+        PyObject *item = PyList_GET_ITEM(items, i);
+        rc = PyObject_SetAttr(self, PyTuple_GET_ITEM(item, 0),
+                              PyTuple_GET_ITEM(item, 1));
+    }
+    Py_XDECREF(items);
+    if (rc < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+/* -- asyncio's own code ---------------------------------------------------------------------- */
+
+/* a.b (new), NULL without an exception. */
+static PyObject *
+asyncio_member(PyObject *obj, const char *name)
+{
+    PyObject *member =
+        obj == NULL ? NULL : PyObject_GetAttrString(obj, name);
+    PyErr_Clear();
+    Py_XDECREF(obj);
+    return member;
+}
+
+int
+asyncio_mentions(const char *module, const char *class_name,
+                 const char *method, const char *name, int otherwise)
+{
+    PyObject *at = PyImport_ImportModule(module);
+    at = asyncio_member(at, class_name);
+    at = asyncio_member(at, method);
+    at = asyncio_member(at, "__code__");
+    at = asyncio_member(at, "co_names");
+    PyObject *text = PyUnicode_FromString(name);
+    int found = -1;
+    if (at != NULL && text != NULL) {
+        found = PySequence_Contains(at, text);
+    }
+    PyErr_Clear();
+    Py_XDECREF(at);
+    Py_XDECREF(text);
+    return found < 0 ? otherwise : found;
+}
+
+/* -- set-up and end ----------------------------------------------------------------------------- */
+
+int
+scopes_init(PyObject *module, fa_state *st)
+{
+    Py_XSETREF(st->release_waiter,
+               PyCFunction_NewEx(&release_waiter_def, module, NULL));
+    if (st->release_waiter == NULL || timeout_type_init(module, st) < 0 ||
+        wait_for_init(module, st) < 0 || wait_init(module, st) < 0 ||
+        taskgroup_type_init(module, st) < 0)
+    {
+        return -1;
+    }
+    return 0;
+}
+
+void
+sync_freelists_clear(fa_state *st)
+{
+    freelist_clear(&st->free_timeouts);
+}

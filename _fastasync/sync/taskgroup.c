@@ -1,0 +1,832 @@
+/* sync/taskgroup.c: asyncio.TaskGroup.
+
+   A group keeps a set of the tasks that are not done, a list of the errors of
+   those that failed, and the task in whose block they were made, its parent. The
+   first error cancels the others and the parent; __aexit__ waits until the set
+   is empty and tells what has happened (taskgroup_exit.c).
+
+   One done-callback (task/done.h) serves all tasks of a group, as long as they
+   are made in the same context; a task of ours that ends well leaves the set
+   without any Python code. It refers to the group, and the group to it: that
+   cycle ends with __aexit__. A subclass, or a group with attributes of its own,
+   is asked by its methods `_on_task_done`, `_abort`, `_is_base_error`, as in
+   asyncio. HOT: group_create_task, group_task_done_quick.
+   Benchmark: taskgroup. */
+#include "base/args.h"
+#include "base/errors.h"
+#include "sync/taskgroup.h"
+
+/* -- life ----------------------------------------------------------------------------- */
+
+static PyObject *
+TaskGroup_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
+              PyObject *Py_UNUSED(kwargs))
+{
+    fa_state *st = fa_state_of_type(type);
+    GroupObject *self =
+        st == NULL ? NULL : (GroupObject *)type->tp_alloc(type, 0);
+    if (self != NULL) {
+        self->st = st;
+    }
+    return (PyObject *)self;
+}
+
+static int
+TaskGroup_traverse(PyObject *obj, visitproc visit, void *arg)
+{
+    GroupObject *self = (GroupObject *)obj;
+    Py_VISIT(Py_TYPE(obj));
+    Py_VISIT(self->dict);
+    for (int i = 0; i < GROUP_FIELDS; i++) {
+        Py_VISIT(self->fields[i]);
+    }
+    Py_VISIT(self->on_done);
+    return 0;
+}
+
+static int
+TaskGroup_clear(PyObject *obj)
+{
+    GroupObject *self = (GroupObject *)obj;
+    Py_CLEAR(self->dict);
+    for (int i = 0; i < GROUP_FIELDS; i++) {
+        Py_CLEAR(self->fields[i]);
+    }
+    Py_CLEAR(self->on_done);
+    return 0;
+}
+
+static void
+TaskGroup_dealloc(PyObject *obj)
+{
+    PyTypeObject *tp = Py_TYPE(obj);
+    PyObject_GC_UnTrack(obj);
+    if (((GroupObject *)obj)->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(obj);
+    }
+    TaskGroup_clear(obj);
+    tp->tp_free(obj);
+    Py_DECREF(tp);
+}
+
+static int
+TaskGroup_init(PyObject *obj, PyObject *args, PyObject *kwargs)
+{
+    static const fa_args spec = {.fname = "TaskGroup.__init__", .python = 1};
+    GroupObject *self = (GroupObject *)obj;
+    PyObject *nothing[1];
+    if (fa_args_parse_tuple(&spec, args, kwargs, nothing) < 0) {
+        return -1;
+    }
+    PyObject *tasks = PySet_New(NULL);
+    PyObject *errors = PyList_New(0);
+    if (tasks == NULL || errors == NULL) {
+        Py_XDECREF(tasks);
+        Py_XDECREF(errors);
+        return -1;
+    }
+    self->entered = self->exiting = self->aborting = 0;
+    self->cancel_requested = self->cancel_on_enter = 0;
+    for (int i = 0; i < GROUP_FIELDS; i++) {
+        Py_XSETREF(self->fields[i], Py_NewRef(Py_None));
+    }
+    Py_SETREF(self->fields[GROUP_TASKS], tasks);
+    Py_SETREF(self->fields[GROUP_ERRORS], errors);
+    Py_CLEAR(self->on_done);
+    return 0;
+}
+
+/* -- engine: looking at it ----------------------------------------------------------------- */
+
+PyObject *
+group_field(GroupObject *self, int field)
+{
+    PyObject *value = self->fields[field];
+    if (FA_UNLIKELY(value == NULL)) {
+        PyErr_Format(PyExc_AttributeError,
+                     "'%.100s' object has no attribute '%s'",
+                     Py_TYPE(self)->tp_name, group_field_names[field]);
+        return NULL;
+    }
+    return Py_NewRef(value);
+}
+
+int
+group_has(GroupObject *self, int field)
+{
+    PyObject *value = self->fields[field];
+    if (FA_LIKELY(value != NULL)) {
+        if (FA_LIKELY(PySet_CheckExact(value))) {
+            return PySet_GET_SIZE(value) > 0;
+        }
+        if (PyList_CheckExact(value)) {
+            return PyList_GET_SIZE(value) > 0;
+        }
+    }
+    value = group_field(self, field);
+    int truth = value == NULL ? -1 : PyObject_IsTrue(value);
+    Py_XDECREF(value);
+    return truth;
+}
+
+int
+group_is_base_error(GroupObject *self, PyObject *exc)
+{
+    fa_state *st = self->st;
+    if (FA_LIKELY(fa_is_plain(self, st->TaskGroupType))) {
+        return PyErr_GivenExceptionMatches(exc, PyExc_SystemExit) ||
+               PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt);
+    }
+    PyObject *answer = PyObject_CallMethodOneArg(
+        (PyObject *)self, st->str__is_base_error, exc);
+    int truth = answer == NULL ? -1 : PyObject_IsTrue(answer);
+    Py_XDECREF(answer);
+    return truth;
+}
+
+/* -- engine: ending it ----------------------------------------------------------------------- */
+
+/* What _abort() does. 0 or -1. */
+static int
+group_cancel_tasks(GroupObject *self)
+{
+    self->aborting = 1;
+    PyObject *tasks = group_field(self, GROUP_TASKS);
+    PyObject *list = tasks == NULL ? NULL : PySequence_List(tasks);
+    Py_XDECREF(tasks);
+    if (list == NULL) {
+        return -1;
+    }
+    int rc = 0;
+    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(list); i++) {
+        PyObject *task = PyList_GET_ITEM(list, i);
+        int done = fa_future_done(self->st, task);
+        if (done < 0 ||
+            (!done && fa_future_cancel(self->st, task, NULL) < 0))
+        {
+            rc = -1;
+        }
+    }
+    Py_DECREF(list);
+    return rc;
+}
+
+int
+group_abort(GroupObject *self)
+{
+    if (FA_LIKELY(fa_is_plain(self, self->st->TaskGroupType))) {
+        return group_cancel_tasks(self);
+    }
+    PyObject *done = PyObject_CallMethodNoArgs((PyObject *)self,
+                                               self->st->str__abort);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* self._parent_cancel_requested = True; self._parent_task.cancel() */
+static int
+group_cancel_parent(GroupObject *self)
+{
+    self->cancel_requested = 1;
+    PyObject *parent = group_field(self, GROUP_PARENT);
+    int rc = parent == NULL ? -1
+                            : fa_future_cancel(self->st, parent, NULL);
+    Py_XDECREF(parent);
+    return rc < 0 ? -1 : 0;
+}
+
+/* -- engine: a task is done --------------------------------------------------------------------- */
+
+/* 'Task ... has errored out but its parent task ... is already completed' */
+static FA_COLD int
+group_report_orphan(GroupObject *self, PyObject *task, PyObject *parent,
+                    PyObject *exc)
+{
+    fa_state *st = self->st;
+    PyObject *message = PyUnicode_FromFormat(
+        "Task %R has errored out but its parent task %S is already completed",
+        task, parent);
+    PyObject *info =
+        message == NULL ? NULL
+                        : Py_BuildValue("{sOsOsO}", "message", message,
+                                        "exception", exc, "task", task);
+    PyObject *loop = info == NULL ? NULL : group_field(self, GROUP_LOOP);
+    PyObject *done = NULL;
+    if (loop != NULL) {
+        done = PyObject_CallMethodOneArg(
+            loop, st->str_call_exception_handler, info);
+    }
+    Py_XDECREF(message);
+    Py_XDECREF(info);
+    Py_XDECREF(loop);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+int
+group_add_error(GroupObject *self, PyObject *exc)
+{
+    PyObject *errors = group_field(self, GROUP_ERRORS);
+    if (errors == NULL) {
+        return -1;
+    }
+    int rc;
+    if (FA_LIKELY(PyList_CheckExact(errors))) {
+        rc = PyList_Append(errors, exc);
+    }
+    else {
+        PyObject *done =
+            PyObject_CallMethodOneArg(errors, self->st->str_append, exc);
+        rc = done == NULL ? -1 : 0;
+        Py_XDECREF(done);
+    }
+    Py_DECREF(errors);
+    return rc;
+}
+
+int
+group_note_base_error(GroupObject *self, PyObject *exc)
+{
+    int is = group_is_base_error(self, exc);
+    if (is > 0 && self->fields[GROUP_BASE_ERROR] == Py_None) {
+        Py_SETREF(self->fields[GROUP_BASE_ERROR], Py_NewRef(exc));
+    }
+    return is < 0 ? -1 : 0;
+}
+
+/* A task of the group has failed. 0 or -1. */
+static FA_COLD int
+group_task_failed(GroupObject *self, PyObject *task, PyObject *exc)
+{
+    if (group_add_error(self, exc) < 0 ||
+        group_note_base_error(self, exc) < 0)
+    {
+        return -1;
+    }
+    PyObject *parent = group_field(self, GROUP_PARENT);
+    int over = parent == NULL ? -1 : fa_future_done(self->st, parent);
+    int rc = over < 0 ? -1 : 0;
+    if (over > 0) {
+        rc = group_report_orphan(self, task, parent, exc);
+    }
+    else if (rc == 0 && !self->aborting && !self->cancel_requested) {
+        rc = group_abort(self);
+        if (rc == 0) {
+            rc = group_cancel_parent(self);
+        }
+    }
+    Py_XDECREF(parent);
+    return rc;
+}
+
+/* It leaves the set; the last one wakes __aexit__. 0 or -1. */
+static int
+group_discard(GroupObject *self, PyObject *task)
+{
+    fa_state *st = self->st;
+    PyObject *tasks = group_field(self, GROUP_TASKS);
+    if (tasks == NULL) {
+        return -1;
+    }
+    int rc = PySet_Discard(tasks, task);
+    Py_DECREF(tasks);
+    PyObject *parent = self->fields[GROUP_PARENT];
+    if (FA_HAS_AWAITED_BY && rc >= 0 && parent != NULL) {
+        Py_INCREF(parent);
+        rc = fa_awaited_by_discard(st, task, parent);
+        Py_DECREF(parent);
+    }
+    PyObject *waiter = self->fields[GROUP_WAITER];
+    if (rc < 0 || waiter == Py_None || waiter == NULL) {
+        return rc < 0 ? -1 : 0;
+    }
+    int left = group_has(self, GROUP_TASKS);
+    if (left != 0) {
+        return left < 0 ? -1 : 0;
+    }
+    Py_INCREF(waiter);
+    rc = release_waiter(st, waiter, Py_True);
+    Py_DECREF(waiter);
+    return rc;
+}
+
+static int
+group_task_done(GroupObject *self, PyObject *task)
+{
+    PyObject *exc;
+    if (group_discard(self, task) < 0) {
+        return -1;
+    }
+    int cancelled = fa_future_cancelled(self->st, task);
+    if (cancelled != 0) {
+        return cancelled < 0 ? -1 : 0;
+    }
+    if (fa_future_exception(self->st, task, &exc) < 0) {
+        return -1;
+    }
+    if (FA_LIKELY(exc == NULL)) {
+        return 0;
+    }
+    int rc = group_task_failed(self, task, exc);
+    Py_DECREF(exc);
+    return rc;
+}
+
+static int
+group_on_done(DoneObject *done, PyObject *task)
+{
+    GroupObject *self = (GroupObject *)done->vars[0];
+    if (FA_UNLIKELY(self == NULL)) {
+        return 0; // the garbage collector has emptied it
+    }
+    Py_INCREF(self);
+    int rc = group_task_done(self, task);
+    Py_DECREF(self);
+    return rc;
+}
+
+/* A task that has ended well, a set, a parent and a waiter of ours. */
+static FA_HOT int
+group_on_done_quick(DoneObject *done, PyObject *task)
+{
+    fa_state *st = done->st;
+    GroupObject *self = (GroupObject *)done->vars[0];
+    if (FA_UNLIKELY(self == NULL || ((FutureObject *)task)->failed)) {
+        return 0;
+    }
+    PyObject *tasks = self->fields[GROUP_TASKS];
+    PyObject *parent = self->fields[GROUP_PARENT];
+    PyObject *waiter = self->fields[GROUP_WAITER];
+    if (FA_UNLIKELY(tasks == NULL || !PySet_CheckExact(tasks) ||
+                    parent == NULL || !future_check_exact(st, parent) ||
+                    (waiter != Py_None &&
+                     (!Py_IS_TYPE(waiter, st->FutureType) ||
+                      future_engine((FutureObject *)waiter) == NULL))))
+    {
+        return 0;
+    }
+    if (group_discard(self, task) < 0) {
+        fa_err_unraisable(task); // no memory for the ring
+    }
+    return 1;
+}
+
+static const fa_done_kind group_done_kind = {
+    "TaskGroup._on_task_done", group_on_done_quick, group_on_done,
+};
+
+/* -- engine: a new task ------------------------------------------------------------------------------ */
+
+/* task.add_done_callback(self._on_task_done). 0 or -1. */
+static int
+group_hook(GroupObject *self, PyObject *task)
+{
+    fa_state *st = self->st;
+    if (FA_UNLIKELY(!fa_is_plain(self, st->TaskGroupType))) {
+        PyObject *method =
+            PyObject_GetAttr((PyObject *)self, st->str__on_task_done);
+        int rc = method == NULL
+                     ? -1
+                     : fa_future_add_done_callback(st, task, method);
+        Py_XDECREF(method);
+        return rc;
+    }
+    DoneObject *done = (DoneObject *)self->on_done;
+    if (FA_UNLIKELY(done == NULL || !done_is_current(done))) {
+        done = done_new(st, &group_done_kind, (PyObject *)self, NULL);
+        if (done == NULL) {
+            return -1;
+        }
+        Py_XSETREF(self->on_done, (PyObject *)done);
+    }
+    Py_INCREF(done);
+    int rc = done_add(done, task);
+    Py_DECREF(done);
+    return rc;
+}
+
+/* The task belongs to the group from now on. 0 or -1. */
+static int
+group_take(GroupObject *self, PyObject *task)
+{
+    fa_state *st = self->st;
+    PyObject *parent = self->fields[GROUP_PARENT];
+    if (FA_HAS_AWAITED_BY && parent != NULL) {
+        Py_INCREF(parent);
+        int rc = fa_awaited_by_add(st, task, parent);
+        Py_DECREF(parent);
+        if (rc < 0) {
+            return -1;
+        }
+    }
+    if (st->group_shortcut) {
+        int done = fa_future_done(st, task);
+        if (done != 0) {
+            return done < 0 ? -1 : group_settle_now(self, task);
+        }
+    }
+    PyObject *tasks = group_field(self, GROUP_TASKS);
+    int rc = tasks == NULL ? -1 : PySet_Add(tasks, task);
+    Py_XDECREF(tasks);
+    return rc < 0 ? -1 : group_hook(self, task);
+}
+
+int
+group_settle_now(GroupObject *self, PyObject *task)
+{
+    if (FA_LIKELY(fa_is_plain(self, self->st->TaskGroupType))) {
+        return group_task_done(self, task);
+    }
+    PyObject *done = PyObject_CallMethodOneArg(
+        (PyObject *)self, self->st->str__on_task_done, task);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* RuntimeError: the group takes no tasks; what it is given is closed. */
+static FA_COLD int
+group_refuse(GroupObject *self, PyObject *coro, const char *why)
+{
+    if (self->st->group_closes) {
+        PyObject *closed =
+            PyObject_CallMethodNoArgs(coro, self->st->str_close);
+        if (closed == NULL) {
+            return -1;
+        }
+        Py_DECREF(closed);
+    }
+    PyErr_Format(PyExc_RuntimeError, "TaskGroup %R %s", self, why);
+    return -1;
+}
+
+/* May it have another task? 0 or -1. */
+static inline int
+group_check_open(GroupObject *self, PyObject *coro)
+{
+    if (FA_UNLIKELY(!self->entered)) {
+        return group_refuse(self, coro, "has not been entered");
+    }
+    if (FA_UNLIKELY(self->exiting)) {
+        int any = group_has(self, GROUP_TASKS);
+        if (any <= 0) {
+            return any < 0 ? -1 : group_refuse(self, coro, "is finished");
+        }
+    }
+    if (FA_UNLIKELY(self->aborting)) {
+        return group_refuse(self, coro, "is shutting down");
+    }
+    return 0;
+}
+
+#if !FA_HAS_TASK_KWARGS
+
+/* self._loop.create_task(coro[, name=name][, context=context]) by the method,
+   as asyncio calls it (new). */
+static FA_COLD PyObject *
+group_make_task(GroupObject *self, PyObject *loop, PyObject *coro,
+                PyObject *name, PyObject *context)
+{
+    fa_state *st = self->st;
+    PyObject *args[] = {loop, coro, NULL, NULL};
+    PyObject *names[2];
+    Py_ssize_t given = 0;
+    if (FA_HAS_GROUP_RECANCEL) {
+        names[given] = st->str_name;
+        args[2 + given++] = name;
+    }
+    if (context != Py_None) {
+        names[given] = st->str_context;
+        args[2 + given++] = context;
+    }
+    PyObject *kwnames = PyTuple_New(given);
+    if (kwnames == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < given; i++) {
+        PyTuple_SET_ITEM(kwnames, i, Py_NewRef(names[i]));
+    }
+    PyObject *task =
+        PyObject_VectorcallMethod(st->str_create_task, args, 2, kwnames);
+    Py_DECREF(kwnames);
+    if (task != NULL && !FA_HAS_GROUP_RECANCEL) {
+        PyObject *done = PyObject_CallMethod(st->mod_tasks, "_set_task_name",
+                                             "OO", task, name);
+        Py_XDECREF(done);
+        if (done == NULL) {
+            Py_CLEAR(task);
+        }
+    }
+    return task;
+}
+
+#endif
+
+/* A task of the loop, or NULL: `kwnames` are the keywords after `coro`. */
+static PyObject *
+group_new_task(GroupObject *self, PyObject *loop, PyObject *const *args,
+               PyObject *kwnames)
+{
+    fa_state *st = self->st;
+    PyObject *name = NULL, *context = NULL, *task;
+    Py_ssize_t count = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    int simple = 1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *key = PyTuple_GET_ITEM(kwnames, i);
+        if (key == st->str_name) {
+            name = args[1 + i];
+        }
+        else if (key == st->str_context) {
+            context = args[1 + i];
+        }
+        else {
+            simple = 0;
+        }
+    }
+    if (FA_LIKELY(simple &&
+                  fa_create_task_direct(st, loop, args[0], name, context,
+                                        &task)))
+    {
+        return task;
+    }
+#if FA_HAS_TASK_KWARGS
+    PyObject *method = PyObject_GetAttr(loop, st->str_create_task);
+    task = method == NULL ? NULL
+                          : PyObject_Vectorcall(method, args, 1, kwnames);
+    Py_XDECREF(method);
+    return task;
+#else
+    return group_make_task(self, loop, args[0], name ? name : Py_None,
+                           context ? context : Py_None);
+#endif
+}
+
+/* create_task(args[0], **{kwnames: args[1:]}), all arguments checked. HOT */
+static PyObject *
+group_create_task(GroupObject *self, PyObject *const *args,
+                  PyObject *kwnames)
+{
+    if (group_check_open(self, args[0]) < 0) {
+        return NULL;
+    }
+    PyObject *loop = group_field(self, GROUP_LOOP);
+    if (loop == NULL) {
+        return NULL;
+    }
+    PyObject *task = group_new_task(self, loop, args, kwnames);
+    Py_DECREF(loop);
+    if (task != NULL && group_take(self, task) < 0) {
+        Py_CLEAR(task);
+    }
+    return task;
+}
+
+/* -- methods --------------------------------------------------------------------------------------------- */
+
+#if FA_HAS_TASK_KWARGS
+
+PyDoc_STRVAR(TaskGroup_create_task_doc,
+"create_task($self, coro, **kwargs)\n--\n\n"
+"Create a task in this group and return it; keywords as for\n"
+"asyncio.create_task. RuntimeError if the group is not active.\n"
+"See asyncio.TaskGroup.create_task.");
+
+static const fa_args group_create_task_spec = {
+    .fname = "TaskGroup.create_task", .required = 1, .positional = 1,
+    .python = 1, .total = 1, .names = {"coro"},
+};
+
+/* `coro` was given as a keyword: to the front with it. */
+static FA_COLD PyObject *
+group_coro_by_keyword(GroupObject *self, PyObject *const *args,
+                      PyObject *kwnames)
+{
+    Py_ssize_t count = PyTuple_GET_SIZE(kwnames), at = -1;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (PyUnicode_Compare(PyTuple_GET_ITEM(kwnames, i),
+                              self->st->str_coro) == 0)
+        {
+            at = i;
+        }
+    }
+    PyObject *none[1];
+    if (at < 0) {
+        fa_args_parse(&group_create_task_spec, args, 0, NULL, none);
+        return NULL;
+    }
+    PyObject *names = PyTuple_New(count - 1);
+    PyObject **all = PyMem_New(PyObject *, (size_t)count);
+    PyObject *task = NULL;
+    if (names != NULL && all != NULL) {
+        all[0] = args[at];
+        for (Py_ssize_t i = 0, j = 0; i < count; i++) {
+            if (i != at) {
+                PyTuple_SET_ITEM(names, j,
+                                 Py_NewRef(PyTuple_GET_ITEM(kwnames, i)));
+                all[++j] = args[i];
+            }
+        }
+        task = group_create_task(self, all, names);
+    }
+    PyMem_Free(all);
+    Py_XDECREF(names);
+    return task;
+}
+
+static PyObject *
+TaskGroup_create_task(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames)
+{
+    if (FA_LIKELY(nargs == 1)) {
+        return group_create_task((GroupObject *)self, args, kwnames);
+    }
+    if (nargs == 0 && kwnames != NULL) {
+        return group_coro_by_keyword((GroupObject *)self, args, kwnames);
+    }
+    PyObject *none[1];
+    fa_args_parse(&group_create_task_spec, args, nargs, NULL, none);
+    return NULL;
+}
+
+#else
+
+PyDoc_STRVAR(TaskGroup_create_task_doc,
+"create_task($self, coro, *, name=None, context=None)\n--\n\n"
+"Create a task in this group and return it. RuntimeError if the group is not\n"
+"active. See asyncio.TaskGroup.create_task.");
+
+static PyObject *
+TaskGroup_create_task(PyObject *obj, PyObject *const *args, Py_ssize_t nargs,
+                      PyObject *kwnames)
+{
+    static const fa_args spec = {
+        .fname = "TaskGroup.create_task", .required = 1, .positional = 1,
+        .python = 1, .total = 3, .names = {"coro", "name", "context"},
+    };
+    GroupObject *self = (GroupObject *)obj;
+    PyObject *out[3];
+    if (FA_LIKELY(nargs == 1 && kwnames == NULL)) {
+        return group_create_task(self, args, NULL);
+    }
+    if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
+        return NULL;
+    }
+    PyObject *all[] = {
+        out[0], out[1] ? out[1] : Py_None, out[2] ? out[2] : Py_None,
+    };
+    return group_create_task(self, all, self->st->kw_name_context);
+}
+
+#endif
+
+static PyObject *
+TaskGroup_is_base_error(PyObject *Py_UNUSED(self), PyObject *exc)
+{
+    if (!PyExceptionInstance_Check(exc)) {
+        PyErr_SetNone(PyExc_AssertionError);
+        return NULL;
+    }
+    return PyBool_FromLong(
+        PyErr_GivenExceptionMatches(exc, PyExc_SystemExit) ||
+        PyErr_GivenExceptionMatches(exc, PyExc_KeyboardInterrupt));
+}
+
+static PyObject *
+TaskGroup_abort(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (group_cancel_tasks((GroupObject *)self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+TaskGroup_on_task_done(PyObject *self, PyObject *task)
+{
+    if (group_task_done((GroupObject *)self, task) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+#if FA_HAS_GROUP_CANCEL
+
+PyDoc_STRVAR(TaskGroup_cancel_doc,
+"cancel($self, /)\n--\n\n"
+"Cancel the tasks of the group and the block itself, which then ends without\n"
+"CancelledError; before the group is entered: as soon as it is.\n"
+"See asyncio.TaskGroup.cancel.");
+
+int
+group_cancel(GroupObject *self)
+{
+    if (!self->entered) {
+        self->cancel_on_enter = 1;
+        return 0;
+    }
+    if (self->exiting) {
+        int any = group_has(self, GROUP_TASKS);
+        if (any <= 0) {
+            return any;
+        }
+    }
+    if (self->aborting) {
+        return 0;
+    }
+    if (group_abort(self) < 0) {
+        return -1;
+    }
+    PyObject *parent = self->fields[GROUP_PARENT];
+    return parent != NULL && parent != Py_None && !self->cancel_requested
+               ? group_cancel_parent(self)
+               : 0;
+}
+
+static PyObject *
+TaskGroup_cancel(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (group_cancel((GroupObject *)self) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+#endif
+
+/* -- tables ------------------------------------------------------------------------------------------------ */
+
+static PyMethodDef TaskGroup_methods[] = {
+    {"create_task", (PyCFunction)(void (*)(void))TaskGroup_create_task,
+     METH_FASTCALL | METH_KEYWORDS, TaskGroup_create_task_doc},
+#if FA_HAS_GROUP_CANCEL
+    {"cancel", TaskGroup_cancel, METH_NOARGS, TaskGroup_cancel_doc},
+#endif
+    {"_is_base_error", TaskGroup_is_base_error, METH_O, NULL},
+    {"_abort", TaskGroup_abort, METH_NOARGS, NULL},
+    {"_on_task_done", TaskGroup_on_task_done, METH_O, NULL},
+    {"__getstate__", TaskGroup_getstate, METH_NOARGS, NULL},
+    {"__setstate__", scope_setstate, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyMemberDef TaskGroup_members[] = {
+    FA_CLASS_MEMBERS(GroupObject),
+    {NULL, 0, 0, 0, NULL},
+};
+
+PyDoc_STRVAR(TaskGroup_doc,
+"TaskGroup()\n--\n\n"
+"A block of code that ends when all tasks made in it have ended; if one of\n"
+"them fails, the others are cancelled. See asyncio.TaskGroup.");
+
+static PyType_Slot TaskGroup_slots[] = {
+    {Py_tp_doc, (char *)TaskGroup_doc},
+    {Py_tp_new, TaskGroup_new},
+    {Py_tp_init, TaskGroup_init},
+    {Py_tp_dealloc, TaskGroup_dealloc},
+    {Py_tp_traverse, TaskGroup_traverse},
+    {Py_tp_clear, TaskGroup_clear},
+    {Py_tp_repr, TaskGroup_repr},
+    {Py_tp_methods, TaskGroup_methods},
+    {Py_tp_getset, TaskGroup_getset},
+    {Py_tp_members, TaskGroup_members},
+    {0, NULL},
+};
+
+static PyType_Spec TaskGroup_spec = {
+    .name = "_fastasync.TaskGroupCore",
+    .basicsize = sizeof(GroupObject),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = TaskGroup_slots,
+};
+
+/* What the running patch release does. */
+static void
+group_look_at_asyncio(fa_state *st)
+{
+    const char *module = "asyncio.taskgroups";
+    st->group_closes = (uint8_t)asyncio_mentions(
+        module, "TaskGroup", "create_task", "close", FA_HAS_GROUP_RECANCEL);
+    st->group_shortcut = (uint8_t)asyncio_mentions(
+        module, "TaskGroup", "create_task", "done", !FA_HAS_TASK_KWARGS);
+    st->group_forgets = (uint8_t)asyncio_mentions(
+        module, "TaskGroup", "__aexit__", "_aexit", FA_HAS_TASK_KWARGS);
+}
+
+int
+taskgroup_type_init(PyObject *module, fa_state *st)
+{
+    const fa_class cls = {
+        .module = module, .core = &TaskGroup_spec, .name = "TaskGroup",
+        .asyncio_module = "asyncio.taskgroups", .asyncio_name = "TaskGroup",
+    };
+    Py_XSETREF(st->kw_name_context,
+               PyTuple_Pack(2, st->str_name, st->str_context));
+    if (st->kw_name_context == NULL) {
+        return -1;
+    }
+    group_look_at_asyncio(st);
+    if (fa_class_new(&cls, &st->TaskGroupCoreType, &st->TaskGroupType) < 0) {
+        return -1;
+    }
+    return coro_methods_add(st, st->TaskGroupCoreType, group_coros);
+}
