@@ -13,7 +13,7 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) X(Done) \
+    X(Coro) X(CoroIter) X(CoroFunction) X(Done) \
     X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
     X(SocketTransport) X(ServerCore) X(Listener)
 

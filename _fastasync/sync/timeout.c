@@ -575,7 +575,7 @@ sync_timeout_fire(PyObject *module, PyObject *timeout)
 }
 
 static PyMethodDef timeout_fire_def = {
-    "_on_timeout", sync_timeout_fire, METH_O,
+    "Timeout._on_timeout", sync_timeout_fire, METH_O,
     "_on_timeout($module, timeout, /)\n--\n\n"
     "The deadline of a Timeout has come.",
 };

@@ -542,6 +542,13 @@ Coro_close(PyObject *self, PyObject *Py_UNUSED(ignored))
     Py_RETURN_NONE;
 }
 
+/* coro.__await__() */
+static PyObject *
+Coro_await_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return coro_iter_new((CoroObject *)self);
+}
+
 static PyObject *
 Coro_await(PyObject *self)
 {
@@ -598,6 +605,7 @@ static PyMethodDef Coro_methods[] = {
     {"send", Coro_send, METH_O, NULL},
     {"throw", (PyCFunction)(void (*)(void))Coro_throw, METH_FASTCALL, NULL},
     {"close", Coro_close, METH_NOARGS, NULL},
+    {"__await__", Coro_await_method, METH_NOARGS | METH_COEXIST, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -647,6 +655,9 @@ int
 coro_types_init(PyObject *module, fa_state *st)
 {
     if (fa_type_new(module, &Coro_spec, NULL, &st->CoroType) < 0) {
+        return -1;
+    }
+    if (coro_iter_type_init(module, st) < 0) {
         return -1;
     }
     return coro_function_type_init(module, st);

@@ -90,6 +90,11 @@ FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
+/* coro.__await__() for Python code (coro_iter.c): an iterator (new). */
+struct CoroObject;
+FA_INTERNAL PyObject *coro_iter_new(struct CoroObject *co);
+FA_INTERNAL int coro_iter_type_init(PyObject *module, fa_state *st);
+
 /* -- done-callbacks in C (done.c) ---------------------------------------------------- */
 
 /* fa_run: a DoneObject and the future that is done. HOT */
