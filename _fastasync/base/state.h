@@ -39,6 +39,7 @@
     X(source_traceback) X(Task) X(task) X(throw) X(time) X(type) \
     X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) X(_set_task_name) \
     X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) X(FIRST_EXCEPTION) \
+    X(future_add_to_awaited_by) X(future_discard_from_awaited_by) \
     X(reschedule) X(uncancel)
 
 #if FA_HAS_AWAITED_BY

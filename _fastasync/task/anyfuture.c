@@ -214,7 +214,11 @@ fa_current_task(fa_state *st, PyObject *loop, PyObject **out)
         PyThreadState *tstate = PyThreadState_Get();
         *out = Py_XNewRef(
             *(PyObject **)((char *)tstate + st->tstate_task));
-        return 0;
+        if (FA_LIKELY(*out != NULL)) {
+            return 0;
+        }
+        // else perhaps a task in Python, for whom asyncio.tasks.current_task
+        // has been replaced
     }
     *out = PyObject_CallMethodOneArg(st->mod_tasks, st->str_current_task,
                                      loop);

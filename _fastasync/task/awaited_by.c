@@ -76,11 +76,13 @@ awaited_by_get(FutureObject *fut)
 
 #if FA_HAS_AWAITED_BY
 
+/* As it stands in asyncio.futures: futures in Python have one of their own. */
 static int
-awaited_by_theirs(PyObject *function, PyObject *fut, PyObject *waiter)
+awaited_by_theirs(fa_state *st, PyObject *name, PyObject *fut,
+                  PyObject *waiter)
 {
-    PyObject *args[] = {fut, waiter};
-    PyObject *done = PyObject_Vectorcall(function, args, 2, NULL);
+    PyObject *args[] = {st->mod_futures, fut, waiter};
+    PyObject *done = PyObject_VectorcallMethod(name, args, 3, NULL);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -90,7 +92,8 @@ fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
 {
     return FA_LIKELY(future_check(st, fut))
                ? future_awaited_by_add(st, fut, waiter)
-               : awaited_by_theirs(st->c_awaited_by_add, fut, waiter);
+               : awaited_by_theirs(st, st->str_future_add_to_awaited_by, fut,
+                                   waiter);
 }
 
 int
@@ -98,7 +101,8 @@ fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
 {
     return FA_LIKELY(future_check(st, fut))
                ? future_awaited_by_discard(st, fut, waiter)
-               : awaited_by_theirs(st->c_awaited_by_discard, fut, waiter);
+               : awaited_by_theirs(
+                     st, st->str_future_discard_from_awaited_by, fut, waiter);
 }
 
 #else
