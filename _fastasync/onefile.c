@@ -55,7 +55,9 @@
 #include "sync/scopes.c"
 #include "sync/taskgroup.c"
 #include "sync/taskgroup_exit.c"
+#include "sync/taskgroup_type.c"
 #include "sync/timeout.c"
+#include "sync/timeout_type.c"
 #include "sync/wait.c"
 #include "sync/wait_for.c"
 

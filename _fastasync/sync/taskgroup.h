@@ -1,5 +1,5 @@
-/* sync/taskgroup.h: a TaskGroup for the two files that make it up: taskgroup.c,
-   its tasks, and taskgroup_exit.c, its block and its attributes. */
+/* sync/taskgroup.h: a TaskGroup for the files that make it up: taskgroup.c, its
+   tasks; taskgroup_exit.c, its block; taskgroup_type.c, the class. */
 #ifndef FA_SYNC_TASKGROUP_H
 #define FA_SYNC_TASKGROUP_H
 
@@ -55,10 +55,17 @@ FA_INTERNAL int group_settle_now(GroupObject *self, PyObject *task);
 FA_INTERNAL int group_cancel(GroupObject *self);
 #endif
 
-/* For the type: what taskgroup_exit.c has for it. */
-FA_INTERNAL PyObject *TaskGroup_repr(PyObject *self);
-FA_INTERNAL PyObject *TaskGroup_getstate(PyObject *self, PyObject *ignored);
-extern __attribute__((visibility("hidden"))) PyGetSetDef TaskGroup_getset[];
+/* What _abort() does, what _on_task_done(task) does. 0 or -1. */
+FA_INTERNAL int group_cancel_tasks(GroupObject *self);
+FA_INTERNAL int group_task_done(GroupObject *self, PyObject *task);
+
+/* create_task(args[0], **{kwnames: args[1:]}), all arguments checked (new).
+   HOT */
+FA_INTERNAL PyObject *group_create_task(GroupObject *self,
+                                        PyObject *const *args,
+                                        PyObject *kwnames);
+
+/* __aenter__ and __aexit__. */
 extern __attribute__((visibility("hidden"))) const fa_coro_def group_coros[];
 
 #endif

@@ -27,11 +27,27 @@ typedef struct {
 /* timeouts.timeout(delay) (new). HOT */
 FA_INTERNAL TimeoutObject *timeout_after(fa_state *st, PyObject *delay);
 
+/* timeouts.Timeout(when); takes over `when`, which may be NULL: its making has
+   failed. */
+FA_INTERNAL TimeoutObject *timeout_at_time(fa_state *st, PyObject *when);
+
 /* What __aenter__ and __aexit__ do; 0 or -1. `exc` is the exception that leaves
    the block and `type` its type, or both are None. HOT */
 FA_INTERNAL int timeout_enter(TimeoutObject *self);
 FA_INTERNAL int timeout_exit(TimeoutObject *self, PyObject *type,
                              PyObject *exc);
+
+/* For the type: a blank object, __init__, reschedule(), _on_timeout(), and the
+   AttributeError (-1) for an attribute that is not set. */
+FA_INTERNAL TimeoutObject *timeout_alloc(fa_state *st, PyTypeObject *type);
+FA_INTERNAL void timeout_init(TimeoutObject *self, PyObject *when);
+FA_INTERNAL int timeout_reschedule(TimeoutObject *self, PyObject *when);
+FA_INTERNAL int timeout_fire(TimeoutObject *self);
+FA_INTERNAL int timeout_lacks(TimeoutObject *self, const char *name);
+
+/* The values of asyncio.timeouts._State, by fa_timeout_state. */
+extern __attribute__((visibility("hidden"))) const char *const
+    timeout_texts[];
 
 FA_INTERNAL int timeout_type_init(PyObject *module, fa_state *st);
 
