@@ -4,6 +4,7 @@
 #include "sync/scopes.h"
 #include "base/args.h"
 #include "base/errors.h"
+#include "sync/sync.h"
 #include "sync/timeout.h"
 #include "task/freelist.h"
 
