@@ -15,7 +15,7 @@ import re
 import _fastasync
 import fastasync
 
-ADDRESS = re.compile(r"0x[0-9a-fA-F]+")
+ADDRESS = re.compile(r"0x[0-9a-fA-F]+|(?<=when=)\d{3,}[.\d]*")
 PyTask = asyncio.tasks._PyTask
 
 
@@ -127,12 +127,12 @@ def show(item):
     if isinstance(item, BaseException):
         return chain(item)
     if isinstance(item, str):
-        return ADDRESS.sub("0x", item)
+        return ADDRESS.sub("~", item)
     if isinstance(item, (list, tuple)):
         return [show(part) for part in item]
     if isinstance(item, (set, frozenset)):
         return sorted(repr(show(part)) for part in item)
-    return ADDRESS.sub("0x", repr(item))
+    return ADDRESS.sub("~", repr(item))
 
 
 def same(script, places=tuple(PLACES), count=False):

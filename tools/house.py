@@ -22,9 +22,10 @@ RANKS = {
 
 # Headers that rooms above may include besides the door, and why.
 SIDE_DOORS = {
+    "loop/context.h": "inline, once per step of a task: who runs in which context",
     "loop/current.h": "inline, once per step of a task: task/ and api/ need it",
     "task/freelist.h": "inline, for objects that are made once per await",
-    "task/done.h": "done-callbacks in C, likewise",
+    "task/closure.h": "done-callbacks in C, for what waits for several futures",
     "task/coro.h": "coroutines in C: every room that waits builds on it",
     "loop/handle.h": "the handle's layout, for the loop's methods in api/",
 }

@@ -59,7 +59,8 @@ fa_state_init(fa_state *st)
     FA_IMPORTS(X)
 #undef X
     st->kw_context = PyTuple_Pack(1, st->str_context);
-    return st->kw_context == NULL ? -1 : 0;
+    st->kw_msg = PyTuple_Pack(1, st->str_msg);
+    return st->kw_context == NULL || st->kw_msg == NULL ? -1 : 0;
 }
 
 int
@@ -77,6 +78,7 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
     Py_VISIT(st->kw_name_context);
     Py_VISIT(st->timeout_fire);
     Py_VISIT(st->release_waiter);
+    Py_VISIT(st->kw_msg);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -101,6 +103,7 @@ fa_state_clear(fa_state *st)
     Py_CLEAR(st->kw_name_context);
     Py_CLEAR(st->timeout_fire);
     Py_CLEAR(st->release_waiter);
+    Py_CLEAR(st->kw_msg);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }

@@ -101,37 +101,65 @@ release_later(fa_state *st, PyObject *loop, PyObject *delay, PyObject *waiter)
 }
 
 static int
-release_run(DoneObject *done, PyObject *Py_UNUSED(fut))
+release_hear(ClosureObject *self, PyObject *Py_UNUSED(fut))
 {
-    return done->vars[0] == NULL
-               ? 0
-               : release_waiter(done->st, done->vars[0], Py_None);
+    PyObject *waiter = self->vars[0];
+    if (waiter == NULL) {
+        return 0; // the garbage collector has emptied it
+    }
+    Py_INCREF(waiter);
+    int rc = release_waiter(self->st, waiter, Py_None);
+    Py_DECREF(waiter);
+    return rc;
 }
 
-/* A waiter of ours on a loop of ours is released without any Python code. */
-static int
-release_quick(DoneObject *done, PyObject *fut)
-{
-    PyObject *waiter = done->vars[0];
-    if (waiter == NULL || !Py_IS_TYPE(waiter, done->st->FutureType) ||
-        future_engine((FutureObject *)waiter) == NULL)
-    {
-        return 0;
-    }
-    if (release_run(done, fut) < 0) {
-        fa_err_unraisable(waiter); // no memory for the ring
-    }
-    return 1;
-}
-
-static const fa_done_kind release_kind = {
-    "_release_waiter", release_quick, release_run,
+static const fa_closure_kind release_kind = {
+    "_release_waiter", "fut", release_hear,
 };
 
-DoneObject *
+ClosureObject *
 release_when_done(fa_state *st, PyObject *waiter)
 {
-    return done_new(st, &release_kind, waiter, NULL);
+    ClosureObject *closure = closure_new(st, &release_kind, NULL);
+    if (closure != NULL) {
+        closure->vars[0] = Py_NewRef(waiter);
+    }
+    return closure;
+}
+
+/* -- the current task ------------------------------------------------------------------ */
+
+#if FA_HAS_TSTATE_TASK
+
+/* Tasks in Python are current elsewhere, and whoever uses them has put another
+   function into asyncio.tasks. */
+static FA_COLD int
+scope_python_task(fa_state *st, PyObject *loop, PyObject **task)
+{
+    PyObject *function =
+        PyObject_GetAttr(st->mod_tasks, st->str_current_task);
+    if (function != NULL && PyFunction_Check(function)) {
+        *task = PyObject_CallOneArg(function, loop);
+        if (*task == Py_None) {
+            Py_CLEAR(*task);
+        }
+    }
+    Py_XDECREF(function);
+    return PyErr_Occurred() ? -1 : 0;
+}
+
+#endif
+
+int
+scope_current_task(fa_state *st, PyObject *loop, PyObject **task)
+{
+    int rc = fa_current_task(st, loop, task);
+#if FA_HAS_TSTATE_TASK
+    if (FA_UNLIKELY(rc == 0 && *task == NULL)) {
+        return scope_python_task(st, loop, task);
+    }
+#endif
+    return rc;
 }
 
 /* -- pickle, copy ----------------------------------------------------------------------- */

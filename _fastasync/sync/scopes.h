@@ -5,7 +5,7 @@
 
 #include "base/classes.h"
 #include "task/coro.h"
-#include "task/done.h"
+#include "task/closure.h"
 
 /* raise type() from cause (both borrowed). */
 FA_INTERNAL void raise_from(PyObject *type, PyObject *cause);
@@ -22,7 +22,12 @@ FA_INTERNAL PyObject *release_later(fa_state *st, PyObject *loop,
                                     PyObject *delay, PyObject *waiter);
 
 /* functools.partial(_release_waiter, waiter): a done-callback (new). */
-FA_INTERNAL DoneObject *release_when_done(fa_state *st, PyObject *waiter);
+FA_INTERNAL ClosureObject *release_when_done(fa_state *st, PyObject *waiter);
+
+/* tasks.current_task(loop), also of tasks that are Python code: 0 and a new
+   reference or NULL in *task, or -1. HOT */
+FA_INTERNAL int scope_current_task(fa_state *st, PyObject *loop,
+                                   PyObject **task);
 
 /* Unless it is done: waiter.set_result(value). 0 or -1. HOT */
 FA_INTERNAL int release_waiter(fa_state *st, PyObject *waiter,

@@ -6,12 +6,12 @@
    is empty and tells what has happened (taskgroup_exit.c); the class itself is
    taskgroup_type.c.
 
-   One done-callback (task/done.h) serves all tasks of a group, as long as they
+   One done-callback (task/closure.h) serves all tasks of a group, as long as they
    are made in the same context; a task of ours that ends well leaves the set
    without any Python code. It refers to the group, and the group to it: that
    cycle ends with __aexit__. A subclass, or a group with attributes of its own,
    is asked by its methods `_on_task_done`, `_abort`, `_is_base_error`, as in
-   asyncio. HOT: group_create_task, group_task_done_quick.
+   asyncio. HOT: group_create_task, group_on_done.
    Benchmark: taskgroup. */
 #include "base/errors.h"
 #include "sync/taskgroup.h"
@@ -251,50 +251,59 @@ group_task_done(GroupObject *self, PyObject *task)
     return rc;
 }
 
-static int
-group_on_done(DoneObject *done, PyObject *task)
+/* The same for a task that has failed, in a context like that of a Handle: what
+   is cancelled and who is told may be Python code. */
+static FA_COLD int
+group_task_done_in_context(GroupObject *self, PyObject *task,
+                           PyObject *context)
+{
+    PyObject *copy = PyContext_Copy(context);
+    if (copy == NULL || PyContext_Enter(copy) < 0) {
+        Py_XDECREF(copy);
+        return -1;
+    }
+    int rc = group_task_done(self, task);
+    PyObject *raised = rc < 0 ? fa_err_take() : NULL;
+    if (PyContext_Exit(copy) < 0) {
+        rc = -1;
+    }
+    fa_err_chain(raised);
+    Py_DECREF(copy);
+    return rc;
+}
+
+static FA_HOT int
+group_on_done(ClosureObject *done, PyObject *task)
 {
     GroupObject *self = (GroupObject *)done->vars[0];
     if (FA_UNLIKELY(self == NULL)) {
         return 0; // the garbage collector has emptied it
     }
     Py_INCREF(self);
-    int rc = group_task_done(self, task);
+    int rc = FA_UNLIKELY(done->plain && future_check_exact(self->st, task) &&
+                         ((FutureObject *)task)->failed)
+                 ? group_task_done_in_context(self, task, done->context)
+                 : group_task_done(self, task);
     Py_DECREF(self);
     return rc;
 }
 
-/* A task that has ended well, a set, a parent and a waiter of ours. */
-static FA_HOT int
-group_on_done_quick(DoneObject *done, PyObject *task)
-{
-    fa_state *st = done->st;
-    GroupObject *self = (GroupObject *)done->vars[0];
-    if (FA_UNLIKELY(self == NULL || ((FutureObject *)task)->failed)) {
-        return 0;
-    }
-    PyObject *tasks = self->fields[GROUP_TASKS];
-    PyObject *parent = self->fields[GROUP_PARENT];
-    PyObject *waiter = self->fields[GROUP_WAITER];
-    if (FA_UNLIKELY(tasks == NULL || !PySet_CheckExact(tasks) ||
-                    parent == NULL || !future_check_exact(st, parent) ||
-                    (waiter != Py_None &&
-                     (!Py_IS_TYPE(waiter, st->FutureType) ||
-                      future_engine((FutureObject *)waiter) == NULL))))
-    {
-        return 0;
-    }
-    if (group_discard(self, task) < 0) {
-        fa_err_unraisable(task); // no memory for the ring
-    }
-    return 1;
-}
-
-static const fa_done_kind group_done_kind = {
-    "TaskGroup._on_task_done", group_on_done_quick, group_on_done,
+static const fa_closure_kind group_done_kind = {
+    "TaskGroup._on_task_done", "task", group_on_done,
 };
 
 /* -- engine: a new task ------------------------------------------------------------------------------ */
+
+/* Would a closure that is made now have the same context as this one? */
+static inline int
+group_same_context(const ClosureObject *done)
+{
+    fa_state *st = done->st;
+    PyObject *current = PyThreadState_Get()->context;
+    return st->context_vars && current != NULL &&
+           *(void **)((char *)current + st->context_vars) ==
+               *(void **)((char *)done->context + st->context_vars);
+}
 
 /* task.add_done_callback(self._on_task_done). 0 or -1. */
 static int
@@ -310,16 +319,17 @@ group_hook(GroupObject *self, PyObject *task)
         Py_XDECREF(method);
         return rc;
     }
-    DoneObject *done = (DoneObject *)self->on_done;
-    if (FA_UNLIKELY(done == NULL || !done_is_current(done))) {
-        done = done_new(st, &group_done_kind, (PyObject *)self, NULL);
+    ClosureObject *done = (ClosureObject *)self->on_done;
+    if (FA_UNLIKELY(done == NULL || !group_same_context(done))) {
+        done = closure_new(st, &group_done_kind, NULL);
         if (done == NULL) {
             return -1;
         }
+        done->vars[0] = Py_NewRef((PyObject *)self);
         Py_XSETREF(self->on_done, (PyObject *)done);
     }
     Py_INCREF(done);
-    int rc = done_add(done, task);
+    int rc = closure_add(done, task);
     Py_DECREF(done);
     return rc;
 }
@@ -409,7 +419,7 @@ group_make_task(GroupObject *self, PyObject *loop, PyObject *coro,
     PyObject *args[] = {loop, coro, NULL, NULL};
     PyObject *names[2];
     Py_ssize_t given = 0;
-    if (FA_HAS_GROUP_RECANCEL) {
+    if (FA_HAS_CREATE_TASK_NAME) {
         names[given] = st->str_name;
         args[2 + given++] = name;
     }
@@ -427,18 +437,29 @@ group_make_task(GroupObject *self, PyObject *loop, PyObject *coro,
     PyObject *task =
         PyObject_VectorcallMethod(st->str_create_task, args, 2, kwnames);
     Py_DECREF(kwnames);
-    if (task != NULL && !FA_HAS_GROUP_RECANCEL) {
-        PyObject *done = PyObject_CallMethod(st->mod_tasks, "_set_task_name",
-                                             "OO", task, name);
-        Py_XDECREF(done);
-        if (done == NULL) {
-            Py_CLEAR(task);
-        }
-    }
     return task;
 }
 
 #endif
+
+/* tasks._set_task_name(task, name), where the loop is not told the name: `task`
+   (taken over, NULL allowed), or NULL. */
+static PyObject *
+group_name_task(fa_state *st, PyObject *task, PyObject *name)
+{
+    if (FA_HAS_CREATE_TASK_NAME || task == NULL || name == NULL ||
+        name == Py_None)
+    {
+        return task;
+    }
+    PyObject *done = PyObject_CallMethod(st->mod_tasks, "_set_task_name",
+                                         "OO", task, name);
+    Py_XDECREF(done);
+    if (done == NULL) {
+        Py_CLEAR(task);
+    }
+    return task;
+}
 
 /* A task of the loop, or NULL: `kwnames` are the keywords after `coro`. */
 static PyObject *
@@ -461,11 +482,12 @@ group_new_task(GroupObject *self, PyObject *loop, PyObject *const *args,
             simple = 0;
         }
     }
+    PyObject *told = FA_HAS_CREATE_TASK_NAME ? name : NULL;
     if (FA_LIKELY(simple &&
-                  fa_create_task_direct(st, loop, args[0], name, context,
+                  fa_create_task_direct(st, loop, args[0], told, context,
                                         &task)))
     {
-        return task;
+        return group_name_task(st, task, name);
     }
 #if FA_HAS_TASK_KWARGS
     PyObject *method = PyObject_GetAttr(loop, st->str_create_task);
@@ -474,8 +496,9 @@ group_new_task(GroupObject *self, PyObject *loop, PyObject *const *args,
     Py_XDECREF(method);
     return task;
 #else
-    return group_make_task(self, loop, args[0], name ? name : Py_None,
+    task = group_make_task(self, loop, args[0], name ? name : Py_None,
                            context ? context : Py_None);
+    return group_name_task(st, task, name);
 #endif
 }
 

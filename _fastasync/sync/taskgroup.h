@@ -19,7 +19,7 @@ enum {
 typedef struct {
     FA_CLASS_HEAD
     PyObject *fields[GROUP_FIELDS]; /* strong: None, or NULL if unset */
-    PyObject *on_done;        /* strong or NULL: the DoneObject of its tasks */
+    PyObject *on_done;        /* strong or NULL: the closure of its tasks */
     uint8_t entered;          /* _entered */
     uint8_t exiting;          /* _exiting */
     uint8_t aborting;         /* _aborting */

@@ -33,7 +33,7 @@ group_bind(GroupObject *self)
     if (loop == NULL) {
         return -1;
     }
-    int rc = fa_current_task(st, loop, &parent);
+    int rc = scope_current_task(st, loop, &parent);
     Py_DECREF(loop);
     if (rc < 0) {
         return -1;

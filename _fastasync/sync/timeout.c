@@ -224,7 +224,7 @@ timeout_current_task(fa_state *st)
     if (loop == NULL) {
         return NULL;
     }
-    int rc = fa_current_task(st, loop, &task);
+    int rc = scope_current_task(st, loop, &task);
     Py_DECREF(loop);
     if (rc == 0 && task == NULL) {
         PyErr_SetString(PyExc_RuntimeError,

@@ -1,6 +1,6 @@
 /* sync/wait.c: asyncio.wait().
 
-   One waiter, and one done-callback (task/done.h) for all the futures, which
+   One waiter, and one done-callback (task/closure.h) for all the futures, which
    counts them down and releases the waiter when enough are done. With futures of
    ours nothing of it is Python: a future that is done costs one entry of the
    ring. The futures are kept twice, as the set that asyncio makes of them and
@@ -14,7 +14,8 @@
    return_when, then the done-callback. */
 enum { WAIT_FS, WAIT_LIST, WAIT_TIMEOUT, WAIT_DONE };
 
-/* vars of the done-callback; its number: so many are not done, its mode. */
+/* vars of the done-callback; its count: so many are not done; its flag: the
+   mode. */
 enum { DONE_WAITER, DONE_TASK, DONE_TIMER };
 enum { WAIT_FIRST_COMPLETED, WAIT_FIRST_EXCEPTION, WAIT_ALL };
 
@@ -38,19 +39,19 @@ wait_has_failed(fa_state *st, PyObject *fut)
 
 /* Are these enough? 1, 0, -1. */
 static inline int
-wait_is_over(DoneObject *done, PyObject *fut)
+wait_is_over(ClosureObject *done, PyObject *fut)
 {
-    if (done->number <= 0 || done->mode == WAIT_FIRST_COMPLETED) {
+    if (done->count <= 0 || done->flag == WAIT_FIRST_COMPLETED) {
         return 1;
     }
-    return done->mode == WAIT_FIRST_EXCEPTION
+    return done->flag == WAIT_FIRST_EXCEPTION
                ? wait_has_failed(done->st, fut)
                : 0;
 }
 
 /* timeout_handle.cancel(), if there is one, but keep it. 0 or -1. */
 static inline int
-wait_stop_timer(DoneObject *done)
+wait_stop_timer(ClosureObject *done)
 {
     PyObject *timer = done->vars[DONE_TIMER];
     if (FA_LIKELY(timer == NULL)) {
@@ -63,8 +64,8 @@ wait_stop_timer(DoneObject *done)
 }
 
 /* wait()'s _on_completion. */
-static int
-wait_completed(DoneObject *done, PyObject *fut)
+static FA_HOT int
+wait_completed(ClosureObject *done, PyObject *fut)
 {
     fa_state *st = done->st;
     PyObject *waiter = done->vars[DONE_WAITER];
@@ -74,7 +75,7 @@ wait_completed(DoneObject *done, PyObject *fut)
     }
     Py_INCREF(waiter);
     Py_XINCREF(task);
-    done->number--;
+    done->count--;
     int over = wait_is_over(done, fut);
     int rc = over < 0 ? -1 : 0;
     if (over > 0) {
@@ -91,31 +92,8 @@ wait_completed(DoneObject *done, PyObject *fut)
     return rc;
 }
 
-/* Futures of ours, a timer of ours, a waiter that needs no call: no Python code.
- */
-static FA_HOT int
-wait_completed_quick(DoneObject *done, PyObject *fut)
-{
-    fa_state *st = done->st;
-    PyObject *waiter = done->vars[DONE_WAITER];
-    PyObject *task = done->vars[DONE_TASK];
-    PyObject *timer = done->vars[DONE_TIMER];
-    if (FA_UNLIKELY(waiter == NULL ||
-                    (timer != NULL && !Py_IS_TYPE(timer, st->TimerHandleType)) ||
-                    !Py_IS_TYPE(waiter, st->FutureType) ||
-                    future_engine((FutureObject *)waiter) == NULL ||
-                    (task != NULL && !future_check_exact(st, task))))
-    {
-        return 0;
-    }
-    if (wait_completed(done, fut) < 0) {
-        fa_err_unraisable(waiter); // no memory for the ring
-    }
-    return 1;
-}
-
-static const fa_done_kind wait_done_kind = {
-    "_wait.<locals>._on_completion", wait_completed_quick, wait_completed,
+static const fa_closure_kind wait_done_kind = {
+    "_wait.<locals>._on_completion", "f", wait_completed,
 };
 
 /* -- the arguments --------------------------------------------------------------------- */
@@ -207,18 +185,18 @@ static int
 wait_current_task(fa_state *st, PyObject *loop, PyObject **task)
 {
     *task = NULL;
-    return FA_HAS_AWAITED_BY ? fa_current_task(st, loop, task) : 0;
+    return FA_HAS_AWAITED_BY ? scope_current_task(st, loop, task) : 0;
 }
 
 /* The done-callback goes to all futures. 0 or -1. */
 static int
-wait_hook(CoroObject *co, DoneObject *done)
+wait_hook(CoroObject *co, ClosureObject *done)
 {
     PyObject *list = co->vars[WAIT_LIST];
     PyObject *task = done->vars[DONE_TASK];
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *fut = PyList_GET_ITEM(list, i);
-        if (done_add(done, fut) < 0 ||
+        if (closure_add(done, fut) < 0 ||
             (task != NULL && fa_awaited_by_add(co->st, fut, task) < 0))
         {
             return -1;
@@ -231,7 +209,7 @@ wait_hook(CoroObject *co, DoneObject *done)
 static int
 wait_unhook(CoroObject *co)
 {
-    DoneObject *done = (DoneObject *)co->vars[WAIT_DONE];
+    ClosureObject *done = (ClosureObject *)co->vars[WAIT_DONE];
     PyObject *list = co->vars[WAIT_LIST];
     if (wait_stop_timer(done) < 0) {
         return -1;
@@ -239,7 +217,7 @@ wait_unhook(CoroObject *co)
     for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
         PyObject *fut = PyList_GET_ITEM(list, i);
         PyObject *task = done->vars[DONE_TASK];
-        if (done_remove(done, fut) < 0 ||
+        if (closure_remove(done, fut) < 0 ||
             (task != NULL && fa_awaited_by_discard(co->st, fut, task) < 0))
         {
             return -1;
@@ -250,12 +228,12 @@ wait_unhook(CoroObject *co)
 
 /* The done-callback (new), `loop` being the running one; *waiter: what to wait
    for (new). NULL on error. */
-static DoneObject *
+static ClosureObject *
 wait_prepare(CoroObject *co, PyObject *loop, int mode, PyObject **waiter)
 {
     fa_state *st = co->st;
     PyObject *timer = NULL, *task = NULL;
-    DoneObject *done = NULL;
+    ClosureObject *done = NULL;
     *waiter = fa_create_future(st, loop);
     if (*waiter == NULL) {
         return NULL;
@@ -267,12 +245,14 @@ wait_prepare(CoroObject *co, PyObject *loop, int mode, PyObject **waiter)
         }
     }
     if (wait_current_task(st, loop, &task) == 0) {
-        done = done_new(st, &wait_done_kind, *waiter, task);
+        done = closure_new(st, &wait_done_kind, NULL);
     }
     if (done != NULL) {
+        done->vars[DONE_WAITER] = Py_NewRef(*waiter);
+        done->vars[DONE_TASK] = Py_XNewRef(task);
         done->vars[DONE_TIMER] = Py_XNewRef(timer);
-        done->number = PyList_GET_SIZE(co->vars[WAIT_LIST]);
-        done->mode = (uint8_t)mode;
+        done->count = PyList_GET_SIZE(co->vars[WAIT_LIST]);
+        done->flag = (uint8_t)mode;
     }
 done:
     Py_XDECREF(timer);
@@ -306,7 +286,7 @@ wait_begin(CoroObject *co, int stage, PyObject **result)
         PyErr_SetString(PyExc_AssertionError, "Set of Futures is empty.");
         return PYGEN_ERROR;
     }
-    DoneObject *done = wait_prepare(co, loop, mode, &waiter);
+    ClosureObject *done = wait_prepare(co, loop, mode, &waiter);
     Py_DECREF(loop);
     if (done == NULL) {
         return PYGEN_ERROR;

@@ -64,7 +64,7 @@ wait_for_unhook(CoroObject *co, int raised)
     PyObject *exc = raised ? fa_err_take() : NULL;
     PyObject *cb = co->vars[FOR_SCOPE];
     co->vars[FOR_SCOPE] = NULL;
-    int rc = done_remove((DoneObject *)cb, co->vars[FOR_FUT]);
+    int rc = closure_remove((ClosureObject *)cb, co->vars[FOR_FUT]);
     Py_DECREF(cb);
     if (rc < 0 && exc != NULL) {
         raised_during(exc);
@@ -87,8 +87,8 @@ wait_for_hook(CoroObject *co)
     }
     PyObject *waiter = fa_create_future(st, loop);
     Py_DECREF(loop);
-    DoneObject *cb = waiter == NULL ? NULL : release_when_done(st, waiter);
-    if (cb != NULL && done_add(cb, co->vars[FOR_FUT]) == 0) {
+    ClosureObject *cb = waiter == NULL ? NULL : release_when_done(st, waiter);
+    if (cb != NULL && closure_add(cb, co->vars[FOR_FUT]) == 0) {
         Py_XSETREF(co->vars[FOR_SCOPE], (PyObject *)cb);
         return waiter;
     }
@@ -240,7 +240,7 @@ wait_for_prepare(CoroObject *co, PyObject *loop, PyObject **waiter)
         return -1;
     }
     PyObject *timer = release_later(st, loop, co->vars[FOR_TIMEOUT], *waiter);
-    DoneObject *cb = NULL;
+    ClosureObject *cb = NULL;
     PyObject *fut = NULL;
     if (timer != NULL) {
         Py_SETREF(co->vars[FOR_TIMEOUT], timer);
@@ -252,7 +252,7 @@ wait_for_prepare(CoroObject *co, PyObject *loop, PyObject **waiter)
     }
     if (fut != NULL) {
         Py_SETREF(co->vars[FOR_FUT], fut);
-        if (done_add(cb, fut) == 0) {
+        if (closure_add(cb, fut) == 0) {
             return 0;
         }
     }

@@ -6,7 +6,6 @@
    rest silently, so there are twins here that take ours and hand on the others.
    An edge is kept when the awaited future is ours and the waiter is ours or
    asyncio's; the other way round there is no place to keep it. */
-#include "task/coro.h"
 #include "task/private.h"
 
 /* May `waiter` stand in the graph? */
@@ -72,57 +71,6 @@ awaited_by_get(FutureObject *fut)
     return set;
 }
 
-/* -- any futures ----------------------------------------------------------------- */
-
-#if FA_HAS_AWAITED_BY
-
-/* As it stands in asyncio.futures: futures in Python have one of their own. */
-static int
-awaited_by_theirs(fa_state *st, PyObject *name, PyObject *fut,
-                  PyObject *waiter)
-{
-    PyObject *args[] = {st->mod_futures, fut, waiter};
-    PyObject *done = PyObject_VectorcallMethod(name, args, 3, NULL);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
-}
-
-int
-fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
-{
-    return FA_LIKELY(future_check(st, fut))
-               ? future_awaited_by_add(st, fut, waiter)
-               : awaited_by_theirs(st, st->str_future_add_to_awaited_by, fut,
-                                   waiter);
-}
-
-int
-fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
-{
-    return FA_LIKELY(future_check(st, fut))
-               ? future_awaited_by_discard(st, fut, waiter)
-               : awaited_by_theirs(
-                     st, st->str_future_discard_from_awaited_by, fut, waiter);
-}
-
-#else
-
-int
-fa_awaited_by_add(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
-                  PyObject *Py_UNUSED(waiter))
-{
-    return 0;
-}
-
-int
-fa_awaited_by_discard(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
-                      PyObject *Py_UNUSED(waiter))
-{
-    return 0;
-}
-
-#endif
-
 /* -- the door ------------------------------------------------------------------- */
 
 int
@@ -142,3 +90,51 @@ future_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
     }
     return awaited_by_discard((FutureObject *)fut, waiter);
 }
+
+#if FA_HAS_AWAITED_BY
+
+/* futures.name(fut, waiter), whatever that is now, for a future not ours. */
+static int
+awaited_by_call(fa_state *st, PyObject *name, PyObject *fut, PyObject *waiter)
+{
+    PyObject *args[] = {st->mod_futures, fut, waiter};
+    PyObject *answer = PyObject_VectorcallMethod(name, args, 3, NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+int
+fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_add(st, fut, waiter)
+               : awaited_by_call(st, st->str_future_add_to_awaited_by, fut,
+                                 waiter);
+}
+
+int
+fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_discard(st, fut, waiter)
+               : awaited_by_call(st, st->str_future_discard_from_awaited_by,
+                                 fut, waiter);
+}
+
+#else
+
+int
+fa_awaited_by_add(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                  PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+int
+fa_awaited_by_discard(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                      PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+#endif

@@ -173,6 +173,11 @@ FA_INTERNAL int fa_future_cancel(fa_state *st, PyObject *fut, PyObject *msg);
 /* fut.result(): a new reference, or NULL with the exception raised. */
 FA_INTERNAL PyObject *fa_future_result(fa_state *st, PyObject *fut);
 
+/* fut.exception() of a future that is done: 0 and a new reference or NULL in
+   *exc (there is none), or -1 with an exception raised. HOT */
+FA_INTERNAL int fa_future_exception(fa_state *st, PyObject *fut,
+                                    PyObject **exc);
+
 /* fut.add_done_callback(fn) / remove_done_callback(fn) of any future-like
    object. 0 or -1. */
 FA_INTERNAL int fa_future_add_done_callback(fa_state *st, PyObject *fut,

@@ -10,7 +10,7 @@
 
    Invariants:
    - a callback with context NULL is a TaskObject to be woken (its fn), put there
-     by task/step.c; any other callback has a context;
+     by task/step.c, or a closure (task/closure.h); any other has a context;
    - callbacks exist only while the state is pending;
    - a Task is in the registry list exactly while it is pending and initialised;
    - task->waiter is the future the task hangs on, NULL while it runs or is in
@@ -29,7 +29,8 @@ typedef enum {
 
 typedef struct {
     PyObject *fn;      /* strong */
-    PyObject *context; /* strong; NULL = fn is a TaskObject to wake */
+    PyObject *context; /* strong; NULL = fn is a TaskObject to wake, or a
+                          closure to be told */
 } fa_callback;
 
 typedef struct {
@@ -62,13 +63,20 @@ typedef struct FutureObject {
     uint8_t awaited_by_set;
 } FutureObject;
 
+/* What gather() returns (gather.c). */
+typedef struct {
+    FutureObject fut;
+    PyObject *children; /* strong; NULL only after clear */
+    uint8_t cancel_requested;
+} GatherObject;
+
 struct TaskObject {
     FutureObject fut;
     TaskObject *next, *prev; /* registry list (borrowed); prev NULL = not in it,
                                 the head's prev is the last (registry.c) */
     PyObject *coro;          /* strong; NULL before __init__ and after an eager
                                 start that finished */
-    PyObject *context;       /* strong */
+    PyObject *context;       /* strong; to be entered only if it is its own */
     union {
         PyObject *text;      /* strong or NULL, if `named` */
         uint64_t number;     /* else: "Task-<number>", made when asked for;
@@ -79,14 +87,19 @@ struct TaskObject {
     uint8_t named;
     uint8_t must_cancel;
     uint8_t log_destroy_pending;
+    uint8_t untracked;       /* the garbage collector does not know it (yet) */
+    uint8_t shares_context;  /* context is the loop's pristine copy
+                                (loop/context.h); never so during a step */
 };
 
 /* -- tests ----------------------------------------------------------------- */
 
+/* Future, Task or what gather returns: no subclass of somebody else's. */
 static inline int
 future_check_exact(fa_state *st, PyObject *obj)
 {
-    return Py_IS_TYPE(obj, st->FutureType) || Py_IS_TYPE(obj, st->TaskType);
+    return Py_IS_TYPE(obj, st->FutureType) || Py_IS_TYPE(obj, st->TaskType) ||
+           Py_IS_TYPE(obj, st->GatherType);
 }
 
 static inline int
@@ -101,6 +114,14 @@ task_check(fa_state *st, PyObject *obj)
 {
     return Py_IS_TYPE(obj, st->TaskType) ||
            PyType_IsSubtype(Py_TYPE(obj), st->TaskType);
+}
+
+/* HOT. Such a one, initialised, of whose methods none can have been replaced. */
+static inline int
+future_plain(fa_state *st, PyObject *obj)
+{
+    return future_check_exact(st, obj) && ((FutureObject *)obj)->dict == NULL &&
+           ((FutureObject *)obj)->loop != NULL;
 }
 
 /* The loop of the future if entries may be pushed into it directly. HOT */
@@ -133,6 +154,9 @@ FA_INTERNAL int future_add_callback(FutureObject *fut, PyObject *fn,
 
 /* Hang `task` on a pending future. 0 or -1. HOT */
 FA_INTERNAL int future_add_waiter(FutureObject *fut, TaskObject *task);
+
+/* HOT. The same for a closure (task/closure.h). */
+FA_INTERNAL int future_add_closure(FutureObject *fut, PyObject *closure);
 
 /* result() of the engine: 0 and a new reference in *result; 1 and the
    exception to raise (new) in *result; -1 with an exception raised
