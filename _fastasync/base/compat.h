@@ -47,6 +47,16 @@
 /* ensure_future wraps what has only __await__ in an `async def` (before: in a
    generator, tasks._wrap_awaitable). */
 #define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
+/* A Timeout puts its TimeoutError into the context of what replaced its
+   CancelledError, and takes subclasses of that for it. */
+#define FA_HAS_TIMEOUT_INSERTS FA_PY313
+/* wait_for is made of timeout() (before: of a waiter and a timer). */
+#define FA_HAS_WAIT_FOR_TIMEOUT FA_PY312
+/* TaskGroup: keeps a cancellation of its parent alive, takes subclasses of
+   CancelledError for it. */
+#define FA_HAS_GROUP_RECANCEL FA_PY313
+/* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
+#define FA_HAS_GROUP_CANCEL FA_PY315
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */

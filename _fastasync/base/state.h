@@ -16,6 +16,7 @@
     X(Coro) X(CoroFunction) X(CoroWrapper) X(Gather) X(Closure) \
     X(QueueCore) X(Queue) X(LifoQueueCore) X(LifoQueue) \
     X(PriorityQueueCore) X(PriorityQueue) X(AsCompleted) \
+    X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -43,7 +44,10 @@
     X(_is_shutdown) X(_maxsize) X(_put) X(_putters) X(_queue) \
     X(_unfinished_tasks) X(_wakeup_next) X(empty) X(Event) X(full) X(get) \
     X(get_nowait) X(join) X(put) X(put_nowait) X(qsize) X(set) X(shutdown) \
-    X(task_done) X(wait) X(__getattribute__) X(__init__)
+    X(task_done) X(wait) X(__getattribute__) X(__init__) \
+    X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) \
+    X(_set_task_name) X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
+    X(FIRST_EXCEPTION) X(reschedule) X(uncancel)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -87,6 +91,8 @@
     X(isawaitable, "inspect", "isawaitable") \
     X(partial, "functools", "partial") \
     X(deque, "collections", "deque") \
+    X(ExceptionGroup, "builtins", "ExceptionGroup") \
+    X(timeout_State, "asyncio.timeouts", "_State") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
@@ -155,6 +161,14 @@ typedef struct fa_state {
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
+    PyObject *kw_name_context; /* strong: ("name", "context") */
+
+    /* functions of the module that are callbacks of timers (sync/) */
+    PyObject *timeout_fire;   /* strong */
+    PyObject *release_waiter; /* strong */
+    uint8_t group_closes;   /* TaskGroup.create_task closes what it refuses */
+    uint8_t group_forgets;  /* leaving a TaskGroup drops its errors */
+    uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
@@ -189,6 +203,7 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_timeouts; /* sync/timeout.c */
     fa_freelist free_closures;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */

@@ -2,6 +2,7 @@
    types of the room have in common. */
 #include "sync/private.h"
 #include "sync/queue.h"
+#include "sync/scopes.h"
 #include "task/coro.h"
 
 PyObject *
@@ -32,8 +33,10 @@ bound_loop(fa_state *st, PyObject *self, PyObject **slot)
 int
 sync_types_init(PyObject *module, fa_state *st)
 {
-    if (queue_types_init(module, st) < 0) {
+    if (queue_types_init(module, st) < 0 ||
+        as_completed_init(module, st) < 0 || scopes_init(module, st) < 0)
+    {
         return -1;
     }
-    return as_completed_init(module, st);
+    return 0;
 }
