@@ -114,6 +114,7 @@ typedef struct fa_state {
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
+    int allow_nested;          /* fastasync.allow_nested() was called */
 
     /* The two entry functions that run a task step (set by task_types_init):
        the loop settles the current task before any other entry. Of type
