@@ -158,8 +158,12 @@ def _is_runners(handler: Any) -> bool:
 def _finish(loop: Any, task: Any) -> None:
     """The run was left, by Ctrl-C say, before its task was done: end that."""
     task.cancel()
+    ended = loop.create_future()
+    task.add_done_callback(lambda _: ended.cancel())
     try:
-        loop._run_nested(asyncio.gather(task, return_exceptions=True))
+        loop._run_nested(ended)
+    except asyncio.CancelledError:
+        pass
     except RecursionError:
         return  # the runs below this one bring it to its end
     if not task.cancelled() and task.exception() is not None:
@@ -224,8 +228,31 @@ def run_inside(
             "asyncio.run() cannot be called from a running event loop"
         )
     loop.allow_nested = True
-    with asyncio.Runner(debug=debug, loop_factory=lambda: loop) as runner:
+    runner: Any = asyncio.Runner(debug=debug, loop_factory=lambda: loop)
+    try:
         return _run_in(runner, main, None)
+    finally:
+        with _set_aside(running):
+            _asyncio_runner_close(runner)
+
+
+@contextlib.contextmanager
+def _set_aside(running: Any) -> Iterator[None]:
+    """For a while, let no loop be the running one, nor a task the current.
+
+    What asyncio does at the end of a run looks for the running loop.
+    """
+    swap = getattr(asyncio.tasks, "_swap_current_task", None)
+    if sys.version_info < (3, 14) or running is None:
+        swap = None  # each loop has a current task of its own
+    task = swap(running, None) if swap else None
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(running)
+        if swap:
+            swap(running, task)
 
 
 def _run_in(runner: Any, coro: Any, context: Any) -> Any:
@@ -295,13 +322,29 @@ def _runner_lazy_init(self: Any) -> None:
 @functools.wraps(_asyncio_runner_close)
 def _runner_close(self: Any) -> None:
     if not hasattr(self, "_fastasync_debug"):
-        _asyncio_runner_close(self)
+        running = asyncio._get_running_loop()
+        if running is not None and _may_close(self, running):
+            with _set_aside(running):
+                _asyncio_runner_close(self)
+        else:
+            _asyncio_runner_close(self)
         return
     if self._state is _State.INITIALIZED:
         if self._debug is not None and not self._loop.is_closed():
             self._loop.set_debug(self._fastasync_debug)
         self._loop = None
         self._state = _State.CLOSED
+
+
+def _may_close(runner: Any, running: Any) -> bool:
+    """Has the runner an idle loop that may be run here, for its end?"""
+    loop = runner._loop
+    return (
+        _is_ours(loop)
+        and loop.allow_nested
+        and not loop.is_running()
+        and may_run_inside(running)
+    )
 
 
 # -- nest_asyncio -------------------------------------------------------------

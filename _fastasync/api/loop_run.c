@@ -413,9 +413,11 @@ Loop_stop(LoopObject *loop, PyObject *Py_UNUSED(ignored))
 {
     if (FA_LIKELY(loop->level == NULL || loop->level->outer == NULL)) {
         loop->stopping = 1;
-        Py_RETURN_NONE;
     }
-    return level_stop(loop) < 0 ? NULL : Py_NewRef(Py_None);
+    else {
+        level_stop(loop);
+    }
+    Py_RETURN_NONE;
 }
 
 PyDoc_STRVAR(Loop_is_running_doc,

@@ -320,42 +320,40 @@ level_at(LoopObject *loop, int depth)
     return level;
 }
 
-/* Is the future of the run at that depth done, and the run not stopped yet?
-   1, 0 or -1. May run Python code. */
+/* Is the future of the run at that depth done, and the run not stopped yet? May
+   run Python code; a future that raises when it is asked is not done. */
 static int
 level_is_due(LoopObject *loop, int depth)
 {
     fa_level *level = level_at(loop, depth);
-    if (level->future == NULL || (depth ? level->stopped : loop->stopping)) {
+    if (level == NULL || level->future == NULL ||
+        (depth ? level->stopped : loop->stopping))
+    {
         return 0;
     }
     PyObject *future = Py_NewRef(level->future);
     PyObject *done = PyObject_CallMethodNoArgs(future, loop->st->str_done);
     int truth = done == NULL ? -1 : PyObject_IsTrue(done);
+    if (truth < 0) {
+        fa_err_unraisable(future);
+    }
     Py_XDECREF(done);
     Py_DECREF(future);
-    return truth;
+    return truth > 0;
 }
 
-int
+void
 level_stop(LoopObject *loop)
 {
-    for (int depth = 0; loop->level != NULL && loop->level->outer != NULL &&
-                        level_at(loop, depth) != NULL; depth++)
-    {
-        int due = level_is_due(loop, depth);
-        if (due < 0) {
-            return -1;
-        }
-        fa_level *level = level_at(loop, depth);
-        if (due && depth > 0 && level != NULL) {
-            level->stopped = 1;
-            return 0;
-        }
-        if (due) {
-            break;
-        }
+    int depth = 0;
+    while (level_at(loop, depth) != NULL && !level_is_due(loop, depth)) {
+        depth++;
     }
-    loop->stopping = 1;
-    return 0;
+    fa_level *level = level_at(loop, depth); // as it is after that
+    if (depth > 0 && level != NULL) {
+        level->stopped = 1;
+    }
+    else {
+        loop->stopping = 1;
+    }
 }

@@ -243,7 +243,7 @@ FA_INTERNAL int level_unlink(LoopObject *loop, fa_level *level);
 
 /* loop.stop(): the innermost run ends after this turn; but where the future of
    an outer one is done, it is that one's callback that calls, and means it. */
-FA_INTERNAL int level_stop(LoopObject *loop);
+FA_INTERNAL void level_stop(LoopObject *loop);
 
 /* -- readiness (io.c) ----------------------------------------------------- */
 
