@@ -21,17 +21,17 @@ import threading
 from asyncio import runners
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
-import _asyncio
 import _fastasync
 
 _lock = threading.Lock()
 _rebound: list[tuple[Any, str, Any, Any]] = []  # where, name, old, new
 
-# What is private in asyncio's Runner and used here.
-_State: Any = getattr(runners, "_State")
+# What is private in asyncio and used here.
+_asyncio: Any = sys.modules["_asyncio"]
 _Runner: Any = asyncio.Runner
+_runners: Any = runners
 
 
 def allow_nested(enable: bool = True) -> None:
@@ -123,7 +123,7 @@ class _Interrupts:
         self.count = 0
         self.before: Any = None
 
-    def __enter__(self) -> _Interrupts:
+    def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             before = signal.getsignal(signal.SIGINT)
             if before is signal.default_int_handler or _is_runners(before):
@@ -214,7 +214,7 @@ def run_inside(
     A loop_factory is for the loop to be made, and where a loop of ours runs
     none is.
     """
-    running = asyncio._get_running_loop()
+    running: Any = asyncio._get_running_loop()
     if _is_ours(running):
         coro = _as_coroutine(main)
         with _debug_mode(running, debug):
@@ -277,9 +277,9 @@ def run(main: Any, **options: Any) -> Any:
     running = asyncio._get_running_loop()
     if running is None or not may_run_inside(running):
         return _asyncio_run(main, **options)
-    if _nest_asyncio_run is not None and hasattr(running, "_nest_patched"):
-        if not _is_ours(running):  # it has patched that loop
-            return _nest_asyncio_run(main, **options)
+    patched = not _is_ours(running) and hasattr(running, "_nest_patched")
+    if patched and _nest_asyncio_run is not None:
+        return _nest_asyncio_run(main, **options)
     return run_inside(main, **options)
 
 
@@ -298,7 +298,7 @@ def _runner_run(self: Any, coro: Any, *, context: Any = None) -> Any:
 def _runner_lazy_init(self: Any) -> None:
     running: Any = asyncio._get_running_loop()
     if (
-        self._state is not _State.CREATED
+        self._state is not _runners._State.CREATED
         or running is None
         or not may_run_inside(running)
     ):
@@ -316,7 +316,7 @@ def _runner_lazy_init(self: Any) -> None:
     if self._debug is not None:
         self._loop.set_debug(self._debug)
     self._context = contextvars.copy_context()
-    self._state = _State.INITIALIZED
+    self._state = _runners._State.INITIALIZED
 
 
 @functools.wraps(_asyncio_runner_close)
@@ -329,11 +329,11 @@ def _runner_close(self: Any) -> None:
         else:
             _asyncio_runner_close(self)
         return
-    if self._state is _State.INITIALIZED:
+    if self._state is _runners._State.INITIALIZED:
         if self._debug is not None and not self._loop.is_closed():
             self._loop.set_debug(self._fastasync_debug)
         self._loop = None
-        self._state = _State.CLOSED
+        self._state = _runners._State.CLOSED
 
 
 def _may_close(runner: Any, running: Any) -> bool:
@@ -381,17 +381,21 @@ def _undo_nest_asyncio() -> None:
     global _nest_asyncio_run
     from . import _install
 
-    futures, tasks, events = asyncio.futures, asyncio.tasks, asyncio.events
+    futures, tasks = asyncio.futures, asyncio.tasks
+    events: Any = asyncio.events
+    where: Any
     for module, name in ((tasks, "Task"), (futures, "Future")):
         slow, stock = getattr(module, f"_Py{name}"), getattr(_asyncio, name)
-        fast = getattr(_fastasync if _install.is_installed() else _asyncio, name)
+        fast = stock
+        if _install.is_installed():
+            fast = getattr(_fastasync, name)
         for where in (asyncio, module, sys.modules.get("tornado.concurrent")):
             if getattr(where, name, None) is slow:
                 setattr(where, name, fast)
         setattr(module, f"_C{name}", stock)
     for where in (asyncio, events):
         if _is_nest_asyncios(getattr(where, "get_event_loop", None)):
-            setattr(where, "get_event_loop", _asyncio.get_event_loop)
+            where.get_event_loop = _asyncio.get_event_loop
     if _is_nest_asyncios(asyncio.run):
         _nest_asyncio_run = asyncio.run
         asyncio.run = _asyncio_run

@@ -325,7 +325,6 @@ run_until_done(LoopObject *loop, PyObject *future, int made)
         rc = loop_run_forever(loop);
     }
     Py_CLEAR(loop->awaited);
-    loop->nest_once = 0;
     if (rc < 0 && made) {
         run_consume(st, future);
     }
@@ -397,8 +396,10 @@ Loop_run_nested(LoopObject *loop, PyObject *future)
     if (loop_check_closed(loop) < 0 || loop_refresh_overrides(loop) < 0) {
         return NULL;
     }
-    loop->nest_once = 1;
-    return run_future(loop, Py_NewRef(future), 0);
+    loop->nest_once = 1; // for level_enter
+    PyObject *result = run_future(loop, Py_NewRef(future), 0);
+    loop->nest_once = 0;
+    return result;
 }
 
 /* -- state -------------------------------------------------------------------------- */

@@ -114,6 +114,8 @@ typedef struct LoopObject {
     int8_t nesting;        /* loop.allow_nested: 0, 1, or FA_NESTING_UNSET */
     uint8_t nest_once;     /* the next run may be nested whatever that says */
     fa_level *level;       /* the innermost run, NULL = not running */
+    fa_level first_level;  /* room for one that needs no allocation; depth 0 =
+                              not in use */
     PyObject *awaited;     /* strong or NULL: the future of the run that is
                               about to begin */
 
