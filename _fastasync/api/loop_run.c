@@ -175,9 +175,9 @@ run_restore_hooks(LoopObject *loop, PyObject *hooks, int rc)
 static int
 run_cleanup(LoopObject *loop, fa_level *level, PyObject *saved_hooks)
 {
-    PyObject *exc = fa_err_take();
     int rc = 0;
     int goes_on = level_unlink(loop, level);
+    PyObject *exc = fa_err_take();
     if (!goes_on) {
         run_not_running(loop);
     }

@@ -288,65 +288,6 @@ level_enter(LoopObject *loop, PyObject *above)
     return level;
 }
 
-/* -- end --------------------------------------------------------------------------- */
-
-int
-level_unlink(LoopObject *loop, fa_level *level)
-{
-    fa_level **link = &loop->level;
-    while (*link != NULL && *link != level) {
-        link = &(*link)->outer;
-    }
-    if (*link == NULL) {
-        return loop->level != NULL;
-    }
-    int innermost = link == &loop->level;
-    *link = level->outer;
-    if (innermost) { // its flag gives way to the outer run's
-        loop->stopping = level->outer != NULL && level->outer->stopped;
-        if (level->outer != NULL) {
-            level->outer->stopped = 0;
-        }
-    }
-    return loop->level != NULL;
-}
-
-/* The half of level_leave for a run inside of another. 0 or -1. */
-static FA_COLD int
-level_resume(LoopObject *loop, fa_level *level)
-{
-    PyObject *left = NULL;
-    Py_LeaveRecursiveCall();
-    Py_XSETREF(loop->current_handle, level->handle);
-    level->handle = NULL;
-    int rc = level_enter_contexts(level);
-    PyObject *failure = rc < 0 ? fa_err_take() : NULL;
-    if (level_swap_task(loop, level, level->task, &left) < 0) {
-        rc = -1;
-    }
-    Py_XDECREF(left);
-    fa_err_chain(failure);
-    return rc;
-}
-
-int
-level_leave(LoopObject *loop, fa_level *level)
-{
-    if (FA_LIKELY(!level->inside)) {
-        level_free(loop, level);
-        return 0;
-    }
-    PyObject *exc = fa_err_take();
-    int rc = level_resume(loop, level);
-    level_free(loop, level);
-    if (rc == 0) {
-        fa_err_restore(exc);
-        return 0;
-    }
-    fa_err_chain(exc);
-    return -1;
-}
-
 /* -- stop -------------------------------------------------------------------------- */
 
 /* The run at that depth, 0 = the innermost. */
@@ -396,4 +337,95 @@ level_stop(LoopObject *loop)
     else {
         loop->stopping = 1;
     }
+}
+
+/* SystemExit or KeyboardInterrupt has left the innermost run. If it is how the
+   future of a run below has ended, asyncio's callback does not call stop(),
+   since the exception is taken to leave that run as well; but the interrupted
+   entry may catch it. */
+static FA_COLD void
+level_exit_left(LoopObject *loop)
+{
+    PyObject *exc = fa_err_take();
+    for (int depth = 0; level_at(loop, depth) != NULL; depth++) {
+        if (!level_is_due(loop, depth) || level_at(loop, depth) == NULL) {
+            continue;
+        }
+        PyObject *future = Py_NewRef(level_at(loop, depth)->future);
+        PyObject *how =
+            PyObject_CallMethodNoArgs(future, loop->st->str_exception);
+        int leaves = how != NULL && how != Py_None &&
+                     (PyErr_GivenExceptionMatches(how, PyExc_SystemExit) ||
+                      PyErr_GivenExceptionMatches(how, PyExc_KeyboardInterrupt));
+        PyErr_Clear(); // CancelledError
+        Py_XDECREF(how);
+        Py_DECREF(future);
+        fa_level *level = level_at(loop, depth);
+        if (leaves && level != NULL) {
+            *(depth ? &level->stopped : &loop->stopping) = 1;
+        }
+    }
+    fa_err_restore(exc);
+}
+
+/* -- end --------------------------------------------------------------------------- */
+
+int
+level_unlink(LoopObject *loop, fa_level *level)
+{
+    fa_level **link = &loop->level;
+    while (*link != NULL && *link != level) {
+        link = &(*link)->outer;
+    }
+    if (*link == NULL) {
+        return loop->level != NULL;
+    }
+    int innermost = link == &loop->level;
+    *link = level->outer;
+    if (innermost) { // its flag gives way to the outer run's
+        loop->stopping = level->outer != NULL && level->outer->stopped;
+        if (level->outer != NULL) {
+            level->outer->stopped = 0;
+        }
+    }
+    if (FA_UNLIKELY(loop->level != NULL) && fa_err_is_exit()) {
+        level_exit_left(loop);
+    }
+    return loop->level != NULL;
+}
+
+/* The half of level_leave for a run inside of another. 0 or -1. */
+static FA_COLD int
+level_resume(LoopObject *loop, fa_level *level)
+{
+    PyObject *left = NULL;
+    Py_LeaveRecursiveCall();
+    Py_XSETREF(loop->current_handle, level->handle);
+    level->handle = NULL;
+    int rc = level_enter_contexts(level);
+    PyObject *failure = rc < 0 ? fa_err_take() : NULL;
+    if (level_swap_task(loop, level, level->task, &left) < 0) {
+        rc = -1;
+    }
+    Py_XDECREF(left);
+    fa_err_chain(failure);
+    return rc;
+}
+
+int
+level_leave(LoopObject *loop, fa_level *level)
+{
+    if (FA_LIKELY(!level->inside)) {
+        level_free(loop, level);
+        return 0;
+    }
+    PyObject *exc = fa_err_take();
+    int rc = level_resume(loop, level);
+    level_free(loop, level);
+    if (rc == 0) {
+        fa_err_restore(exc);
+        return 0;
+    }
+    fa_err_chain(exc);
+    return -1;
 }

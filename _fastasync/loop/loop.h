@@ -240,7 +240,7 @@ FA_INTERNAL fa_level *level_enter(LoopObject *loop, PyObject *above);
 FA_INTERNAL int level_leave(LoopObject *loop, fa_level *level);
 
 /* The run is over: take it off the loop. Returns 1 if the loop goes on running,
-   in an outer run. */
+   in an outer run. Keeps the raised exception. */
 FA_INTERNAL int level_unlink(LoopObject *loop, fa_level *level);
 
 /* loop.stop(): the innermost run ends after this turn; but where the future of
