@@ -26,6 +26,7 @@
 #include "loop/handle.c"
 #include "loop/handle_type.c"
 #include "loop/io.c"
+#include "loop/level.c"
 #include "loop/loop.c"
 #include "loop/report.c"
 #include "loop/run.c"

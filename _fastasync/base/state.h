@@ -176,6 +176,7 @@ typedef struct fa_state {
     int shield_logs;           /* asyncio.tasks has _log_on_exception (3.14, and
                                   late releases of 3.13) */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
+    int allow_nested;          /* fastasync.allow_nested() was called */
 
     /* The entry functions of task/ (set by task_types_init), of type fa_run,
        which base/ring.h defines: the first two run a task's step (the loop
