@@ -1,0 +1,77 @@
+"""Generated conversations over streams are the same on asyncio and on us."""
+
+import sys
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+import streams
+from strategies import lists, numbers, op, pick, small, turns, tuples, ways
+from support import both
+from world import difference
+
+# Few letters, so that separators and parts of them are met often.
+data = lists(pick((b"a", b"b", b"\n", b"\r\n", b"ab", b"aaaa")),
+             max_size=6).map(b"".join)
+separators = pick((b"\n", b"\r\n", b"ab", b"aab", b"b\n", b""))
+if sys.version_info >= (3, 13):
+    separators |= lists(pick((b"\n", b"\r\n", b"ab", b"aab", b"")),
+                        max_size=3).map(tuple)
+sizes = pick((-1, -1, 0, 1, 2, 3, 5, 8, 9, 20))
+
+reading = st.one_of(
+    op("read", "read", ways, sizes), op("read", "read", ways),
+    op("read", "readline", ways), op("read", "readline", ways),
+    op("read", "readuntil", ways, separators),
+    op("read", "readuntil", ways, separators),
+    op("read", "readexactly", ways, sizes),
+    op("lines", st.integers(1, 4)), op("sleep", turns))
+fed = st.one_of(op("feed", data), op("feed", data), op("feed", data),
+                op("feed", data), op("feed_reader", data))
+ends = st.one_of(op("feed_eof"), op("eof_received"), op("lose", st.booleans()),
+                 op("set_exception", pick(("one", "two"))),
+                 op("cancel", numbers))
+writing = st.one_of(
+    op("write", data | pick((b"bad",))), op("writelines", data, data),
+    op("drain", ways), op("drain", ways), op("drain", ways),
+    op("wait_closed", ways), op("write_eof"), op("close"), op("ask"),
+    op("sleep", pick((0, 0, 1, 2))))
+flow = st.one_of(op("pause"), op("resume"), op("pause"), op("resume"),
+                 op("lose", st.booleans()), op("cancel", small))
+
+
+def scripts(operation, least, most):
+    return lists(lists(operation, min_size=1, max_size=6).map(tuple),
+                 min_size=least, max_size=most).map(tuple)
+
+
+def timed(operation, most):
+    return lists(tuples(st.integers(1, 14), st.booleans(), operation),
+                 max_size=most).map(tuple)
+
+
+readers = st.builds(
+    streams.StreamProgram, scripts(reading, 1, 2),
+    timed(st.one_of(fed, fed, fed, ends), 12), pick((1, 2, 3, 8)),
+    pick(("pausable", "pausable", "unpausable", "none")))
+writers = st.builds(
+    streams.StreamProgram, scripts(writing, 1, 3),
+    timed(st.one_of(flow, flow, fed, ends), 8), pick((3, 8)),
+    pick(("pausable", "unpausable")))
+
+
+def check(program):
+    judge, subject = both()[0], both()[-1]
+    parted = difference(streams.run(judge, program),
+                        streams.run(subject, program))
+    assert parted is None, parted
+
+
+@given(readers)
+def test_readers(program):
+    check(program)
+
+
+@given(writers)
+def test_writers(program):
+    check(program)
