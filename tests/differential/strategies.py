@@ -16,7 +16,7 @@ EAGER = sys.version_info >= (3, 12)
 
 just, one_of, tuples, lists = st.just, st.one_of, st.tuples, st.lists
 pick = st.sampled_from
-numbers = st.integers(0, 1)
+numbers = pick((0, 0, 0, 1))  # there are two of each, one is popular
 small = st.integers(0, 4)
 # None: never. 0 and -1: at once. The rest are turns of the loop.
 turns = pick((None, 0, -1, 1, 1, 2, 2, 3, 4, 7, 500))
@@ -26,8 +26,9 @@ ways = one_of(
           ("shield", 0), ("gather", 0), ("never", 0))),
     tuples(pick(("wait_for", "timeout")), turns))
 pauses = tuples(just("sleep"), pick((0, 0, 0, 1, 2, 3)), just(("plain", 0)))
-cancels = tuples(just("cancel"), small) | tuples(
-    just("cancel"), small, pick(("text", None)))
+whom = pick((0, 0, 1, 1, 2, 3, 4))  # the first tasks are what others wait for
+cancels = tuples(just("cancel"), whom) | tuples(
+    just("cancel"), whom, pick(("text", None)))
 
 
 def op(name, *parts):
@@ -128,6 +129,49 @@ def operations(theme):
     return one_of(leaf, leaf, nested(theme, one_of(leaf, nested(theme, leaf))))
 
 
+def holding(kind, turns):
+    """Holds something for some turns, then does something at once."""
+    return [("acquire", kind, 0, ("plain", 0)),
+            ("sleep", turns, ("plain", 0)), ("release", kind, 0)]
+
+
+def idioms(theme):
+    """Runs of operations that chance does not often write: one after the
+    other without a turn in between, where wake-ups get lost."""
+    after = one_of(
+        [tuples(cancels)] +
+        [tuples(each) for each in THEMES.get(theme, ())[:3]])
+    kinds = {"locks": ["lock"], "semaphores": ["semaphore", "bounded"],
+             "mixed": ["lock", "semaphore"]}
+    found = [st.builds(lambda turns, kind, then: (*holding(kind, turns),
+                                                  *then),
+                       pick((0, 1, 2)), just(kind), after)
+             for kind in kinds.get(theme, ())]
+    plain = ("plain", 0)
+    if theme in ("conditions", "mixed"):
+        wait = ("holding", "condition", 0, (
+            ("wait_condition", 0, plain),))
+        tell = op("holding", pick(("condition",)), 0, tuples(
+            op("notify", 0, pick((None, 2, 2, 1)))))
+        found += [just((wait,)), just((wait,)), tuples(pauses, tell),
+                  tuples(pauses, pauses, tell, cancels)]
+    if theme in ("queues", "mixed"):
+        get = ("get", "queue", 0, plain)
+        found += [tuples(just(get), op("task_done", "queue", 0)),
+                  tuples(pauses, op("put_nowait", "queue", 0, small),
+                         pick((("cancel", 0), ("cancel", 1)))),
+                  tuples(pauses, op("get_nowait", "queue", 0), cancels)]
+    return found
+
+
+def scripts(theme, most):
+    single = operations(theme).map(lambda operation: (operation,))
+    found = idioms(theme)
+    parts = one_of(single, one_of(found)) if found else single
+    return lists(parts, min_size=1, max_size=most).map(
+        lambda parts: sum(parts, ()))
+
+
 def schedules(theme):
     at_once = [cancels, cancels]
     if theme in ("futures", "mixed"):
@@ -158,9 +202,13 @@ def sizes():
 
 def programs(theme):
     """Programs of a theme; "mixed" has everything."""
-    script = lists(operations(theme), min_size=1, max_size=6).map(tuple)
+    def copied(scripts, copies):
+        """Some who do the same queue up behind each other."""
+        return (scripts[0],) * copies + tuple(scripts[1:])
+
     return st.builds(
-        Program, lists(script, min_size=1, max_size=4).map(tuple),
+        Program, st.builds(copied, lists(scripts(theme, 5), min_size=1,
+                                         max_size=4), pick((1, 2, 3))),
         schedules(theme), sizes(), st.booleans() if EAGER else just(False))
 
 
