@@ -335,7 +335,7 @@ async def op_shield(world, me, spawned, script):
 async def op_wait(world, me, when, turns, scripts):
     tasks = list(children(world, me, scripts))
     done, pending = await world.ns.wait(
-        tasks, timeout=world.delay(turns),
+        tasks, timeout=world.delay(turns, timer=True),
         return_when=getattr(world.ns, when))
     return [("done", look_future(task)) if task in done else
             ("pending", task in pending) for task in tasks]
@@ -351,7 +351,7 @@ def unfinished(world, me, scripts):
 async def op_as_completed(world, me, turns, scripts):
     tasks = unfinished(world, me, scripts)
     for number, each in enumerate(
-            world.ns.as_completed(tasks, timeout=world.delay(turns))):
+            world.ns.as_completed(tasks, timeout=world.delay(turns, True))):
         try:
             result = await each
         except (Boom, TimeoutError) as error:
@@ -363,7 +363,7 @@ async def op_async_as_completed(world, me, turns, scripts):
     """`async for`, which yields the tasks themselves; 3.13+."""
     tasks = unfinished(world, me, scripts)
     async for each in world.ns.as_completed(
-            tasks, timeout=world.delay(turns)):
+            tasks, timeout=world.delay(turns, timer=True)):
         world.note(me, "completed", tasks.index(each), look_future(each))
 
 

@@ -129,47 +129,62 @@ def operations(theme):
     return one_of(leaf, leaf, nested(theme, one_of(leaf, nested(theme, leaf))))
 
 
-def holding(kind, turns):
-    """Holds something for some turns, then does something at once."""
-    return [("acquire", kind, 0, ("plain", 0)),
-            ("sleep", turns, ("plain", 0)), ("release", kind, 0)]
+PLAIN = ("plain", 0)
+# What a crowd waits for, and what lets some of it go on.
+CROWDS = [
+    ("locks", ("acquire", "lock", 0, PLAIN), [("release", "lock", 0)]),
+    ("semaphores", ("acquire", "semaphore", 0, PLAIN),
+     [("release", "semaphore", 0)]),
+    ("semaphores", ("acquire", "bounded", 0, PLAIN),
+     [("release", "bounded", 0)]),
+    ("events", ("wait_event", 0, PLAIN), [("set", 0), ("clear", 0)]),
+    ("conditions",
+     ("holding", "condition", 0, (("wait_condition", 0, PLAIN),)),
+     [("holding", "condition", 0, (("notify", 0, n),)) for n in (1, 2, None)]),
+    ("barriers", ("wait_barrier", 0, PLAIN), [("end_barrier", 0, True)]),
+    ("queues", ("get", "queue", 0, PLAIN), [("put_nowait", "queue", 0, 1)]),
+    ("queues", ("put", "queue", 0, 1, PLAIN), [("get_nowait", "queue", 0)]),
+    ("other_queues", ("get", "lifo", 0, PLAIN),
+     [("put_nowait", "lifo", 0, 1), ("put_nowait", "lifo", 0, 2)]),
+    ("other_queues", ("get", "priority", 0, PLAIN),
+     [("put_nowait", "priority", 0, 1), ("put_nowait", "priority", 0, 0)]),
+    ("futures", ("wait_future", 0, PLAIN),
+     [("set_future", 0, 1), ("set_future", 0, "cancel")]),
+]
 
 
-def idioms(theme):
-    """Runs of operations that chance does not often write: one after the
-    other without a turn in between, where wake-ups get lost."""
-    after = one_of(
-        [tuples(cancels)] +
-        [tuples(each) for each in THEMES.get(theme, ())[:3]])
-    kinds = {"locks": ["lock"], "semaphores": ["semaphore", "bounded"],
-             "mixed": ["lock", "semaphore"]}
-    found = [st.builds(lambda turns, kind, then: (*holding(kind, turns),
-                                                  *then),
-                       pick((0, 1, 2)), just(kind), after)
-             for kind in kinds.get(theme, ())]
-    plain = ("plain", 0)
-    if theme in ("conditions", "mixed"):
-        wait = ("holding", "condition", 0, (
-            ("wait_condition", 0, plain),))
-        tell = op("holding", pick(("condition",)), 0, tuples(
-            op("notify", 0, pick((None, 2, 2, 1)))))
-        found += [just((wait,)), just((wait,)), tuples(pauses, tell),
-                  tuples(pauses, pauses, tell, cancels)]
-    if theme in ("queues", "mixed"):
-        get = ("get", "queue", 0, plain)
-        found += [tuples(just(get), op("task_done", "queue", 0)),
-                  tuples(pauses, op("put_nowait", "queue", 0, small),
-                         pick((("cancel", 0), ("cancel", 1)))),
-                  tuples(pauses, op("get_nowait", "queue", 0), cancels)]
-    return found
+def crowds(theme):
+    """Programs in which several wait for one thing, and one lets them go,
+    and cancels some, without a turn in between: where wake-ups get lost."""
+    def crowd(chosen, copies, tail, hand):
+        _, wait, _ = chosen
+        # One who holds it comes first.
+        first = (wait,) if wait[0] == "acquire" else ()
+        hand = (*first, ("sleep", 0, PLAIN), *hand)
+        waiter = (wait, *tail)
+        return (hand, *(waiter,) * copies) if first else (
+            *(waiter,) * copies, hand)
+
+    def hand_of(chosen):
+        lets = pick(chosen[2])
+        steps = lists(one_of(lets, lets, cancels, pauses), min_size=1,
+                      max_size=4)
+        return st.builds(
+            lambda one, steps, last: (*steps, one, *last), lets, steps,
+            lists(one_of(lets, cancels, just(chosen[1])), max_size=3))
+
+    tail = lists(one_of(pauses, *THEMES.get(theme, [pauses])), max_size=2)
+    found = [each for each in CROWDS if theme in (each[0], "mixed")]
+    return pick(found).flatmap(lambda chosen: st.builds(
+        crowd, just(chosen), st.integers(2, 4), tail, hand_of(chosen)))
 
 
-def scripts(theme, most):
-    single = operations(theme).map(lambda operation: (operation,))
-    found = idioms(theme)
-    parts = one_of(single, one_of(found)) if found else single
-    return lists(parts, min_size=1, max_size=most).map(
-        lambda parts: sum(parts, ()))
+def scripts(theme):
+    """Several scripts; some who do the same queue up behind each other."""
+    script = lists(operations(theme), min_size=1, max_size=6).map(tuple)
+    return st.builds(
+        lambda scripts, copies: (scripts[0],) * copies + tuple(scripts[1:]),
+        lists(script, min_size=1, max_size=4), pick((1, 1, 2)))
 
 
 def schedules(theme):
@@ -202,14 +217,9 @@ def sizes():
 
 def programs(theme):
     """Programs of a theme; "mixed" has everything."""
-    def copied(scripts, copies):
-        """Some who do the same queue up behind each other."""
-        return (scripts[0],) * copies + tuple(scripts[1:])
-
     return st.builds(
-        Program, st.builds(copied, lists(scripts(theme, 5), min_size=1,
-                                         max_size=4), pick((1, 2, 3))),
-        schedules(theme), sizes(), st.booleans() if EAGER else just(False))
+        Program, one_of(scripts(theme), crowds(theme)), schedules(theme),
+        sizes(), st.booleans() if EAGER else just(False))
 
 
 def groups():

@@ -112,9 +112,12 @@ class World:
         self.numbers += 1
         return self.numbers
 
-    def delay(self, turns):
-        """*turns* of the loop, and a bit that no other delay has."""
-        if turns is None or turns <= 0:
+    def delay(self, turns, timer=False):
+        """*turns* of the loop, and a bit that no other delay has.
+
+        Zero and less are no timer but for those who say so.
+        """
+        if turns is None or turns <= 0 and not timer:
             return turns
         return turns + self.number() / 4096
 
