@@ -14,6 +14,9 @@ import test_streams
 from support import side_of
 from test_programs import by_task
 
+pytestmark = pytest.mark.keeps(
+    "objects", reason="hypothesis remembers its examples")
+
 ASYNCIO = side_of("asyncio")
 
 

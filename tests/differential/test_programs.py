@@ -14,6 +14,9 @@ import strategies
 from support import both
 from world import difference
 
+pytestmark = pytest.mark.keeps(
+    "objects", reason="hypothesis remembers its examples")
+
 
 def check(program):
     judge, subject = both()[0], both()[-1]

@@ -2,6 +2,7 @@
 
 import sys
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,9 @@ from strategies import lists, numbers, op, pick, small, turns, tuples
 from strategies import ways as all_ways
 from support import both
 from world import difference
+
+pytestmark = pytest.mark.keeps(
+    "objects", reason="hypothesis remembers its examples")
 
 # Few letters, so that separators and parts of them are met often.
 data = lists(pick((b"a", b"b", b"\n", b"\r\n", b"ab", b"aaaa")),
