@@ -48,7 +48,14 @@
 #include "task/stop.c"
 #include "task/task.c"
 
+#include "sync/attrs.c"
+#include "sync/barrier.c"
+#include "sync/condition.c"
+#include "sync/event.c"
+#include "sync/lock.c"
 #include "sync/room.c"
+#include "sync/semaphore.c"
+#include "sync/waiters.c"
 
 #include "net/accept.c"
 #include "net/clients.c"

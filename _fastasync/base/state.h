@@ -14,6 +14,9 @@
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
     X(Coro) X(CoroFunction) \
+    X(LockCore) X(Lock) X(EventCore) X(Event) X(ConditionCore) X(Condition) \
+    X(SemaphoreCore) X(Semaphore) X(BoundedSemaphoreCore) \
+    X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -68,6 +71,14 @@
     X(set_result_unless_cancelled, "asyncio.futures", \
       "_set_result_unless_cancelled") \
     X(deque, "collections", "deque") \
+    X(asyncio_Lock, "asyncio.locks", "Lock") \
+    X(asyncio_Event, "asyncio.locks", "Event") \
+    X(asyncio_Condition, "asyncio.locks", "Condition") \
+    X(asyncio_Semaphore, "asyncio.locks", "Semaphore") \
+    X(asyncio_BoundedSemaphore, "asyncio.locks", "BoundedSemaphore") \
+    X(asyncio_Barrier, "asyncio.locks", "Barrier") \
+    X(asyncio_BarrierState, "asyncio.locks", "_BarrierState") \
+    X(BrokenBarrierError, "asyncio.exceptions", "BrokenBarrierError") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
