@@ -87,15 +87,15 @@ condition_bind(ConditionObject *cond, PyObject *lock)
     }
 }
 
-/* `lock` is taken over. A subclass gets real attributes: it may define methods
-   of those names, which instance attributes come before. 0 or -1. */
+/* The methods of its lock become the attributes. A subclass gets real ones: it
+   may define methods of those names, which instance attributes come before.
+   0 or -1. */
 static int
-condition_init(ConditionObject *cond, PyObject *lock)
+condition_take_lock(ConditionObject *cond)
 {
     fa_state *st = cond->st;
     PyObject *self = (PyObject *)cond;
-    Py_XSETREF(cond->lock, lock);
-    Py_INCREF(lock);
+    PyObject *lock = Py_NewRef(cond->lock);
     int rc = 0;
     if (Py_IS_TYPE(self, st->ConditionType) &&
         Py_IS_TYPE(lock, st->LockType) && lock_is_plain((LockObject *)lock))
@@ -106,9 +106,6 @@ condition_init(ConditionObject *cond, PyObject *lock)
         rc = condition_take_methods(self, lock);
     }
     Py_DECREF(lock);
-    if (rc == 0) {
-        sync_reset((SyncObject *)cond, FA_WAITERS_THERE);
-    }
     return rc;
 }
 
@@ -126,7 +123,15 @@ Condition_init(PyObject *self, PyObject *args, PyObject *kwargs)
     lock = lock == NULL || lock == Py_None
                ? PyObject_CallNoArgs((PyObject *)cond->st->LockType)
                : Py_NewRef(lock);
-    return lock == NULL ? -1 : condition_init(cond, lock);
+    if (lock == NULL) {
+        return -1;
+    }
+    Py_XSETREF(cond->lock, lock);
+    if (condition_take_lock(cond) < 0) {
+        return -1;
+    }
+    sync_reset((SyncObject *)cond, FA_WAITERS_THERE);
+    return 0;
 }
 
 /* -- engine: notify ----------------------------------------------------------------------- */
@@ -492,13 +497,42 @@ Condition_repr(PyObject *self)
                                              : "unlocked");
 }
 
+/* Are the attributes what `_lock` gives for them? 1, 0 or -1. copy.deepcopy
+   would take bound methods in C for immutable, and not look at their lock. */
+static int
+condition_has_methods_of_lock(ConditionObject *cond)
+{
+    if (cond->lock == NULL) {
+        return 0;
+    }
+    if (cond->bound != NULL && !cond->replaced) {
+        return (PyObject *)cond->bound == cond->lock;
+    }
+    int same = 1;
+    for (int i = 0; i < COND_METHODS && same == 1; i++) {
+        PyObject *theirs, *lock = Py_NewRef(cond->lock);
+        same = fa_getattr_opt(lock, method_names[i], &theirs);
+        Py_DECREF(lock);
+        if (same == 1) {
+            same = cond->methods[i] == NULL
+                       ? 0
+                       : PyObject_RichCompareBool(theirs, cond->methods[i],
+                                                  Py_EQ);
+            Py_DECREF(theirs);
+        }
+    }
+    return same;
+}
+
 static PyObject *
 Condition_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     static const char *const names[] = {"_lock",   "locked",   "acquire",
                                         "release", "_waiters", "_loop",
                                         NULL};
-    return sync_getstate(self, names);
+    static const char *const few[] = {"_lock", "_waiters", "_loop", NULL};
+    int same = condition_has_methods_of_lock((ConditionObject *)self);
+    return same < 0 ? NULL : sync_getstate(self, same ? few : names);
 }
 
 /* -- attributes ------------------------------------------------------------------------------------ */
@@ -553,8 +587,12 @@ Condition_get_lock(PyObject *self, void *Py_UNUSED(closure))
 static int
 Condition_set_lock(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
-    Py_XSETREF(((ConditionObject *)self)->lock, Py_XNewRef(value));
-    return 0;
+    ConditionObject *cond = (ConditionObject *)self;
+    Py_XSETREF(cond->lock, Py_XNewRef(value));
+    if (value == NULL || cond->bound != NULL || cond->replaced) {
+        return 0;
+    }
+    return condition_take_lock(cond); // being unpickled
 }
 
 /* -- the type ------------------------------------------------------------------------------------ */
