@@ -510,16 +510,14 @@ condition_has_methods_of_lock(ConditionObject *cond)
     }
     int same = 1;
     for (int i = 0; i < COND_METHODS && same == 1; i++) {
-        PyObject *theirs, *lock = Py_NewRef(cond->lock);
-        same = fa_getattr_opt(lock, method_names[i], &theirs);
-        Py_DECREF(lock);
-        if (same == 1) {
-            same = cond->methods[i] == NULL
-                       ? 0
-                       : PyObject_RichCompareBool(theirs, cond->methods[i],
-                                                  Py_EQ);
-            Py_DECREF(theirs);
-        }
+        PyObject *own = Py_XNewRef(cond->methods[i]);
+        PyObject *locks = PyObject_GetAttrString(cond->lock, method_names[i]);
+        PyErr_Clear(); // a lock that has lost its methods
+        same = own == NULL || locks == NULL
+                   ? 0
+                   : PyObject_RichCompareBool(locks, own, Py_EQ);
+        Py_XDECREF(locks);
+        Py_XDECREF(own);
     }
     return same;
 }
