@@ -44,8 +44,10 @@ int
 number_add_slow(fa_number *number, int delta)
 {
     PyObject *odd = Py_NewRef(number->odd);
-    PyObject *by = PyLong_FromLong(delta);
-    PyObject *sum = by == NULL ? NULL : PyNumber_Add(odd, by);
+    PyObject *by = PyLong_FromLong(delta < 0 ? -delta : delta);
+    PyObject *sum = by == NULL  ? NULL
+                    : delta < 0 ? PyNumber_InPlaceSubtract(odd, by)
+                                : PyNumber_InPlaceAdd(odd, by);
     Py_XDECREF(by);
     Py_DECREF(odd);
     if (sum == NULL) {

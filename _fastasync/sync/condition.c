@@ -535,6 +535,23 @@ Condition_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
 
 /* -- attributes ------------------------------------------------------------------------------------ */
 
+/* lock.name of a plain lock as it was when the condition took it over: nothing
+   that the instance has got since. */
+static PyObject *
+condition_method_of(LockObject *lock, const char *name)
+{
+    PyObject *type = (PyObject *)lock->st->LockType;
+    PyObject *descr = PyObject_GetAttrString(type, name);
+    PyObject *method = NULL;
+    if (descr != NULL) {
+        descrgetfunc get = Py_TYPE(descr)->tp_descr_get;
+        method = get == NULL ? Py_NewRef(descr)
+                             : get(descr, (PyObject *)lock, type);
+        Py_DECREF(descr);
+    }
+    return method;
+}
+
 static PyObject *
 Condition_get_method(PyObject *self, void *closure)
 {
@@ -544,8 +561,8 @@ Condition_get_method(PyObject *self, void *closure)
         if (cond->bound == NULL || cond->replaced) {
             return sync_no_attribute(self, method_names[which]);
         }
-        PyObject *method = PyObject_GetAttrString((PyObject *)cond->bound,
-                                                  method_names[which]);
+        PyObject *method = condition_method_of(cond->bound,
+                                               method_names[which]);
         if (method == NULL) {
             return NULL;
         }

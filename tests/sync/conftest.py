@@ -1,5 +1,6 @@
 """Makes tests/support.py and worlds.py importable; the fixture `same`."""
 
+import gc
 import pathlib
 import sys
 
@@ -9,6 +10,15 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import worlds  # noqa: E402
+
+
+@pytest.fixture(scope="package", autouse=True)
+def small_heap():
+    """Every world ends with a collection: spare it what pytest has loaded."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "debug"])

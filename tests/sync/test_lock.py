@@ -5,6 +5,7 @@ import copy
 import inspect
 import pickle
 import random
+import sys
 import weakref
 
 import pytest
@@ -17,7 +18,7 @@ KINDS = ["Lock", "Event", "Condition", "Semaphore", "BoundedSemaphore",
          "Barrier"]
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(15))
 @pytest.mark.parametrize("kind", ["Lock", "Semaphore", "Condition"])
 def test_random_play(kind, seed, same):
     same(lambda world: random_play(world, kind, random.Random(seed)))
@@ -165,8 +166,11 @@ def test_is_asyncios(kind):
         if callable(other):
             assert (inspect.signature(mine)
                     == inspect.signature(other)), name
-            assert (inspect.iscoroutinefunction(mine)
+            assert (asyncio.coroutines.iscoroutinefunction(mine)
                     == inspect.iscoroutinefunction(other)), name
+            if sys.version_info >= (3, 12):
+                assert (inspect.iscoroutinefunction(mine)
+                        == inspect.iscoroutinefunction(other)), name
             assert mine.__name__ == other.__name__
 
 
@@ -191,7 +195,7 @@ def test_copies(kind, way, same):
                   "pickle": lambda x: pickle.loads(pickle.dumps(x)),
                   }[way](thing)
         world.note(thing, copied, copied.note, type(copied) is type(thing))
-        state = thing.__getstate__()
+        state = dict(thing.__getstate__())
         for name in ("acquire", "release", "locked"):
             state.pop(name, None)  # see Condition
         world.note(list(state))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import itertools
+import re
 
 import fastasync
 
@@ -79,6 +80,13 @@ class World:
 
 
 def show(item):
+    shown = show_all(item)
+    if isinstance(shown, str):  # debug mode: where a future was made
+        return re.sub(r" created at [^>]*>", ">", shown)
+    return shown
+
+
+def show_all(item):
     if item is None or isinstance(item, (bool, int, float)):
         return item
     if isinstance(item, BaseException):
