@@ -58,6 +58,11 @@
 #include "task/task.c"
 
 #include "sync/as_completed.c"
+#include "sync/attrs.c"
+#include "sync/barrier.c"
+#include "sync/condition.c"
+#include "sync/event.c"
+#include "sync/lock.c"
 #include "sync/queue.c"
 #include "sync/queue_attrs.c"
 #include "sync/queue_kinds.c"
@@ -65,6 +70,7 @@
 #include "sync/queue_ways.c"
 #include "sync/room.c"
 #include "sync/scopes.c"
+#include "sync/semaphore.c"
 #include "sync/taskgroup.c"
 #include "sync/taskgroup_exit.c"
 #include "sync/taskgroup_type.c"
@@ -72,6 +78,7 @@
 #include "sync/timeout_type.c"
 #include "sync/wait.c"
 #include "sync/wait_for.c"
+#include "sync/waiters.c"
 
 #include "net/accept.c"
 #include "net/clients.c"

@@ -115,6 +115,14 @@
 #define FA_HAS_AS_COMPLETED_GRAPH FA_PY315
 /* A future's iterator gives the result again each time it is asked. */
 #define FA_FUTURE_ITER_REPEATS FA_PY314
+/* Who leaves a semaphore's queue wakes as many as its number allows. */
+#define FA_HAS_SEMAPHORE_FAIR FA_PY313
+/* Condition.wait() passes its notification on when it raises, and raises the
+   last CancelledError it got (before: a new one); it makes its future before it
+   frees the lock. */
+#define FA_HAS_CONDITION_RENOTIFY FA_PY313
+/* Barrier(0): "parties must be >= 1" (before: "> 0"). */
+#define FA_HAS_BARRIER_TEXT FA_PY314
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
 

@@ -17,6 +17,9 @@
     X(QueueCore) X(Queue) X(LifoQueueCore) X(LifoQueue) \
     X(PriorityQueueCore) X(PriorityQueue) X(AsCompleted) \
     X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
+    X(LockCore) X(Lock) X(EventCore) X(Event) X(ConditionCore) X(Condition) \
+    X(SemaphoreCore) X(Semaphore) X(BoundedSemaphoreCore) \
+    X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -93,6 +96,14 @@
     X(deque, "collections", "deque") \
     X(ExceptionGroup, "builtins", "ExceptionGroup") \
     X(timeout_State, "asyncio.timeouts", "_State") \
+    X(asyncio_Lock, "asyncio.locks", "Lock") \
+    X(asyncio_Event, "asyncio.locks", "Event") \
+    X(asyncio_Condition, "asyncio.locks", "Condition") \
+    X(asyncio_Semaphore, "asyncio.locks", "Semaphore") \
+    X(asyncio_BoundedSemaphore, "asyncio.locks", "BoundedSemaphore") \
+    X(asyncio_Barrier, "asyncio.locks", "Barrier") \
+    X(asyncio_BarrierState, "asyncio.locks", "_BarrierState") \
+    X(BrokenBarrierError, "asyncio.exceptions", "BrokenBarrierError") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \

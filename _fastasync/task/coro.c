@@ -242,6 +242,7 @@ coro_run(CoroObject *co, PyObject *value, PyObject **result)
     co->state = FA_CORO_RUNNING;
     for (;;) {
         co->waits = FA_WAITS_NOT;
+        *result = NULL; // may hold `value`, which what was awaited gave
         PySendResult status = co->kind->turn(co, value, result);
         Py_XDECREF(value);
         if (status != PYGEN_NEXT) {
