@@ -14,6 +14,7 @@
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
     X(Coro) X(CoroFunction) \
+    X(StreamReaderCore) X(StreamReader) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
