@@ -36,7 +36,10 @@
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
     X(set_exception) X(set_name) X(set_result) X(socket) X(sockname) \
-    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type)
+    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type) \
+    X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
+    X(consumed) X(extend) X(join) X(partial) X(pause_reading) X(read) \
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -51,6 +54,9 @@
 #define FA_IMPORTS(X) \
     X(CancelledError, "asyncio.exceptions", "CancelledError") \
     X(InvalidStateError, "asyncio.exceptions", "InvalidStateError") \
+    X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError") \
+    X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError") \
+    X(builtin_len, "builtins", "len") \
     X(asyncio_Handle, "asyncio.events", "Handle") \
     X(asyncio_TimerHandle, "asyncio.events", "TimerHandle") \
     X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks") \
