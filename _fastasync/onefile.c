@@ -68,6 +68,7 @@
 #include "net/writebuf.c"
 
 #include "stream/read_ops.c"
+#include "stream/read_until.c"
 #include "stream/reader.c"
 #include "stream/reader_type.c"
 #include "stream/room.c"

@@ -148,7 +148,9 @@ FA_INTERNAL int reader_maybe_resume_plain(ReaderObject *self);
 
 FA_INTERNAL int reader_type_init(PyObject *module, fa_state *st);
 
-/* read, readline, readuntil, readexactly, _wait_for_data, __anext__. */
+/* The coroutines: read, readexactly, _wait_for_data; readuntil, readline,
+   __anext__. */
 FA_INTERNAL int read_ops_init(fa_state *st);
+FA_INTERNAL int read_until_init(fa_state *st);
 
 #endif

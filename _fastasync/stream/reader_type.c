@@ -646,5 +646,5 @@ reader_type_init(PyObject *module, fa_state *st)
     {
         return -1;
     }
-    return read_ops_init(st);
+    return read_ops_init(st) < 0 ? -1 : read_until_init(st);
 }
