@@ -55,6 +55,7 @@ task_step_anywhere(TaskObject *task, PyObject *exc)
     if (future_ensure_alive(&task->fut) < 0) {
         return -1;
     }
+    task_track(task);
     LoopObject *loop = task_loop_here(task);
     if (loop == NULL) {
         return task_step_foreign(task, exc);
@@ -99,7 +100,7 @@ task_eager_start(TaskObject *task)
         return -1;
     }
     registry_add(task);
-    PyObject *context = Py_NewRef(task->context);
+    PyObject *context = Py_NewRef(task->context); // its own when eager
     int rc = PyContext_Enter(context);
     if (rc == 0) {
         rc = task_step(task, NULL);
