@@ -236,6 +236,7 @@ coro_run(CoroObject *co, PyObject *value, PyObject **result)
     co->state = FA_CORO_RUNNING;
     for (;;) {
         co->waits = FA_WAITS_NOT;
+        *result = NULL; // nothing of what an await gave, if the turn raises
         PySendResult status = co->kind->turn(co, value, result);
         Py_XDECREF(value);
         if (status != PYGEN_NEXT) {
