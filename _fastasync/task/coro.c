@@ -391,9 +391,8 @@ coro_await(CoroObject *co, int stage, PyObject *aw)
     }
     PyAsyncMethods *async = Py_TYPE(aw)->tp_as_async;
     if (async == NULL || async->am_await == NULL) {
-        return coro_await_refused(
-            aw, "object %.100s can't be used in 'await' expression",
-            Py_TYPE(aw)->tp_name);
+        return coro_await_refused(aw, FA_NOT_AWAITABLE_TEXT,
+                                  Py_TYPE(aw)->tp_name);
     }
     PyObject *iter = async->am_await(aw);
     Py_DECREF(aw);

@@ -249,7 +249,7 @@ CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
 static const char *const mark_of_asyncio[] = {"asyncio.coroutines",
                                               "_is_coroutine"};
 static const char *const mark_of_inspect[] = {"inspect",
-                                              "_is_coroutine_mark"};
+                                              FA_INSPECT_MARK_NAME};
 
 static PyGetSetDef CoroFunction_getset[] = {
     {"__name__", CoroFunction_get_name, NULL, NULL, NULL},
@@ -261,7 +261,7 @@ static PyGetSetDef CoroFunction_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"_is_coroutine", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_asyncio},
-    {"_is_coroutine_mark", CoroFunction_get_mark, NULL, NULL,
+    {"_is_coroutine_marker", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_inspect},
     {NULL, NULL, NULL, NULL, NULL},
 };
