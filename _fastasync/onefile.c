@@ -8,6 +8,7 @@
 #include "base/compat.h" // Python.h before any system header
 
 #include "base/args.c"
+#include "base/bytebuf.c"
 #include "base/classes.c"
 #include "base/errors.c"
 #include "base/fifo.c"
@@ -96,6 +97,10 @@
 #include "net/write.c"
 #include "net/writebuf.c"
 
+#include "stream/read_ops.c"
+#include "stream/read_until.c"
+#include "stream/reader.c"
+#include "stream/reader_type.c"
 #include "stream/room.c"
 
 #include "api/loop_io.c"

@@ -126,6 +126,15 @@
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
 
+/* StreamReader asks events._get_event_loop() for its loop. */
+#define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
+/* StreamReader.readuntil takes a tuple of separators. */
+#define FA_HAS_SEPARATOR_TUPLE FA_PY313
+/* bytearray.take_bytes, by which StreamReader takes. */
+#define FA_HAS_TAKE_BYTES FA_PY315
+/* StreamReader._replace_transport (for StreamWriter.start_tls). */
+#define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
+
 /* -- exceptions --------------------------------------------------------- */
 
 /* The raised exception, normalised, as a new reference (NULL if none); the

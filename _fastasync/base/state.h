@@ -20,6 +20,7 @@
     X(LockCore) X(Lock) X(EventCore) X(Event) X(ConditionCore) X(Condition) \
     X(SemaphoreCore) X(Semaphore) X(BoundedSemaphoreCore) \
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
+    X(StreamReaderCore) X(StreamReader) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -50,7 +51,10 @@
     X(task_done) X(wait) X(__getattribute__) X(__init__) \
     X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) \
     X(_set_task_name) X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
-    X(FIRST_EXCEPTION) X(reschedule) X(uncancel)
+    X(FIRST_EXCEPTION) X(reschedule) X(uncancel) \
+    X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
+    X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -73,6 +77,9 @@
 #define FA_IMPORTS(X) \
     X(CancelledError, "asyncio.exceptions", "CancelledError") \
     X(InvalidStateError, "asyncio.exceptions", "InvalidStateError") \
+    X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError") \
+    X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError") \
+    X(builtin_len, "builtins", "len") \
     X(asyncio_Handle, "asyncio.events", "Handle") \
     X(asyncio_TimerHandle, "asyncio.events", "TimerHandle") \
     X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks") \
