@@ -47,6 +47,16 @@
 /* ensure_future wraps what has only __await__ in an `async def` (before: in a
    generator, tasks._wrap_awaitable). */
 #define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
+/* A Timeout puts its TimeoutError into the context of what replaced its
+   CancelledError, and takes subclasses of that for it. */
+#define FA_HAS_TIMEOUT_INSERTS FA_PY313
+/* wait_for is made of timeout() (before: of a waiter and a timer). */
+#define FA_HAS_WAIT_FOR_TIMEOUT FA_PY312
+/* TaskGroup: keeps a cancellation of its parent alive, takes subclasses of
+   CancelledError for it. */
+#define FA_HAS_GROUP_RECANCEL FA_PY313
+/* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
+#define FA_HAS_GROUP_CANCEL FA_PY315
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */
@@ -98,6 +108,13 @@
 #define FA_HAS_SERVER_CONTEXT FA_PY315
 /* Subclasses of StopIteration are refused as well. */
 #define FA_REFUSES_STOPITERATION_SUBCLASS FA_PY313
+/* Queue.shutdown(). */
+#define FA_HAS_QUEUE_SHUTDOWN FA_PY313
+/* as_completed() is an object that is an asynchronous iterator as well (before:
+   a generator). */
+#define FA_HAS_ASYNC_AS_COMPLETED FA_PY313
+/* What as_completed() waits for is in the call graph. */
+#define FA_HAS_AS_COMPLETED_GRAPH FA_PY315
 /* A future's iterator gives the result again each time it is asked. */
 #define FA_FUTURE_ITER_REPEATS FA_PY314
 /* The SEND opcode of this version uses am_send (else tp_iternext). */

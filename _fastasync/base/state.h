@@ -14,6 +14,9 @@
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
     X(Coro) X(CoroFunction) X(CoroWrapper) X(Gather) X(Closure) \
+    X(QueueCore) X(Queue) X(LifoQueueCore) X(LifoQueue) \
+    X(PriorityQueueCore) X(PriorityQueue) X(AsCompleted) \
+    X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -36,7 +39,22 @@
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
     X(set_exception) X(set_name) X(set_result) X(socket) X(sockname) \
-    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type)
+    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type) \
+    X(_finished) X(_format) X(_get) X(_get_loop) X(_getters) X(_init) \
+    X(_is_shutdown) X(_maxsize) X(_put) X(_putters) X(_queue) \
+    X(_unfinished_tasks) X(_wakeup_next) X(empty) X(Event) X(full) X(get) \
+    X(get_nowait) X(join) X(put) X(put_nowait) X(qsize) X(set) X(shutdown) \
+    X(task_done) X(wait) X(__getattribute__) X(__init__) \
+    X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) \
+    X(_set_task_name) X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
+    X(FIRST_EXCEPTION) X(reschedule) X(uncancel)
+
+#if FA_HAS_QUEUE_SHUTDOWN
+#  define FA_IMPORTS_SHUTDOWN(X) \
+    X(QueueShutDown, "asyncio.queues", "QueueShutDown")
+#else
+#  define FA_IMPORTS_SHUTDOWN(X)
+#endif
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -73,6 +91,8 @@
     X(isawaitable, "inspect", "isawaitable") \
     X(partial, "functools", "partial") \
     X(deque, "collections", "deque") \
+    X(ExceptionGroup, "builtins", "ExceptionGroup") \
+    X(timeout_State, "asyncio.timeouts", "_State") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
@@ -85,6 +105,15 @@
     X(socket_type, "_socket", "socket") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
+    X(asyncio_Queue, "asyncio.queues", "Queue") \
+    X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue") \
+    X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue") \
+    X(QueueEmpty, "asyncio.queues", "QueueEmpty") \
+    X(QueueFull, "asyncio.queues", "QueueFull") \
+    X(heappush, "heapq", "heappush") \
+    X(heappop, "heapq", "heappop") \
+    X(mod_locks, "asyncio.locks", NULL) \
+    FA_IMPORTS_SHUTDOWN(X) \
     FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
@@ -92,6 +121,13 @@ typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
 #define FA_HANDLE_FREELIST_MAX 1024
+
+/* Which methods of a queue are not ours (sync/queue.h). */
+typedef struct {
+    unsigned int version; /* of the type for which this holds, 0 = none */
+    uint16_t bits;
+    uint8_t put, get, init;
+} fa_queue_ways;
 
 /* Dead objects of one exact type, linked through the first word after their
    head; untracked and without a reference to their type. */
@@ -125,6 +161,14 @@ typedef struct fa_state {
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
+    PyObject *kw_name_context; /* strong: ("name", "context") */
+
+    /* functions of the module that are callbacks of timers (sync/) */
+    PyObject *timeout_fire;   /* strong */
+    PyObject *release_waiter; /* strong */
+    uint8_t group_closes;   /* TaskGroup.create_task closes what it refuses */
+    uint8_t group_forgets;  /* leaving a TaskGroup drops its errors */
+    uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
@@ -159,9 +203,14 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_timeouts; /* sync/timeout.c */
     fa_freelist free_closures;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */
+
+    /* the ways of Queue, LifoQueue, PriorityQueue themselves
+       (sync/queue_ways.c) */
+    fa_queue_ways queue_ways[3];
 
     /* task registry (task/registry.c) */
     TaskObject *tasks;         /* borrowed, head of the list of live tasks */

@@ -261,6 +261,10 @@ FA_INTERNAL int loop_run_timed(LoopObject *loop, fa_ready entry);
 /* Debug mode: format_helpers.extract_stack(sys._getframe(0)) (new). */
 FA_INTERNAL PyObject *loop_extract_stack(fa_state *st);
 
+/* handle.cancel() of whatever a loop's call_soon or call_at has returned, at C
+   speed for one of ours. 0 or -1. HOT */
+FA_INTERNAL int fa_handle_cancel(fa_state *st, PyObject *handle);
+
 /* -- any loop, ours or not (sched.c) -------------------------------------- */
 
 /* loop.call_soon(callback, arg, context=context) on whatever `loop` is:

@@ -1,14 +1,21 @@
 /* sync/room.c: the one entry by which module.c sets up this room, and what the
    types of the room have in common. */
 #include "sync/private.h"
+#include "sync/queue.h"
+#include "sync/scopes.h"
 #include "task/coro.h"
 
 PyObject *
 bound_loop(fa_state *st, PyObject *self, PyObject **slot)
 {
     PyObject *loop = fa_get_running_loop(st);
-    if (loop == NULL) {
-        return NULL;
+    if (FA_UNLIKELY(loop == NULL)) {
+        PyErr_Clear(); // asyncio's _get_running_loop() says None
+        loop = Py_None;
+        if (*slot == NULL) {
+            return loop;
+        }
+        Py_INCREF(loop);
     }
     if (FA_UNLIKELY(*slot == NULL)) {
         *slot = loop;
@@ -24,7 +31,12 @@ bound_loop(fa_state *st, PyObject *self, PyObject **slot)
 }
 
 int
-sync_types_init(PyObject *Py_UNUSED(module), fa_state *Py_UNUSED(st))
+sync_types_init(PyObject *module, fa_state *st)
 {
+    if (queue_types_init(module, st) < 0 ||
+        as_completed_init(module, st) < 0 || scopes_init(module, st) < 0)
+    {
+        return -1;
+    }
     return 0;
 }

@@ -1,5 +1,5 @@
-/* task/closure.h: C functions that are told when a future is done (private to
-   task/).
+/* task/closure.h: C functions that are told when a future is done. A side door of
+   task/, for every room that waits for several futures at once.
 
    gather() and shield() of asyncio hang Python closures on futures. A closure
    is such a closure in C: a kind (which function), and the variables that it
@@ -11,7 +11,7 @@
 #ifndef FA_TASK_CLOSURE_H
 #define FA_TASK_CLOSURE_H
 
-#include "task/private.h"
+#include "task/task.h"
 
 #define FA_CLOSURE_VARS 3
 
