@@ -67,6 +67,8 @@
 #define FA_CLOSE_RETURNS_VALUE FA_PY313
 /* A StopIteration thrown into a fresh coroutine comes out as it is. */
 #define FA_HAS_FREE_FIRST_THROW FA_PY312
+/* Coroutines tell their state (cr_state). */
+#define FA_HAS_CORO_STATE FA_PY315
 /* What `await 3` says. */
 #if FA_PY314
 #  define FA_AWAIT_REFUSED_TEXT "'%.100s' object can't be awaited"
