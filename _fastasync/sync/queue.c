@@ -159,7 +159,7 @@ queue_new(fa_state *st)
 static int
 queue_ask(QueueObject *q, PyObject *name)
 {
-    PyObject *answer = PyObject_CallMethodNoArgs((PyObject *)q, name);
+    PyObject *answer = queue_hook(q, name, NULL);
     if (answer == NULL) {
         return -1;
     }
@@ -264,8 +264,7 @@ queue_wakeup(QueueObject *q, int which)
     if (waiters == NULL) {
         return -1;
     }
-    PyObject *done = PyObject_CallMethodOneArg(
-        (PyObject *)q, st->str__wakeup_next, waiters);
+    PyObject *done = queue_hook(q, st->str__wakeup_next, waiters);
     Py_DECREF(waiters);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;

@@ -122,6 +122,12 @@ queue_ways_forget(QueueObject *q)
    has something else under one of the names, or __getattribute__ or __setattr__. */
 FA_INTERNAL int queue_attributes_ours(QueueObject *q);
 
+/* self.name() or self.name(arg) (new), where the bit of that method is set in
+   the ways: a function of the class is called without looking into the
+   instance dict, which was looked into for the ways. */
+FA_INTERNAL PyObject *queue_hook(QueueObject *q, PyObject *name,
+                                 PyObject *arg);
+
 /* asyncio's own method `name` of class `cls` (one of st->asyncio_...Queue)
    called on q: a new reference or NULL; `arg` may be NULL. */
 FA_INTERNAL PyObject *queue_theirs(QueueObject *q, PyObject *cls,

@@ -45,7 +45,7 @@ queue_future(QueueObject *q)
     fa_state *st = q->st;
     PyObject *loop;
     if (FA_UNLIKELY(queue_ways(q) & QW_GET_LOOP)) {
-        loop = PyObject_CallMethodNoArgs((PyObject *)q, st->str__get_loop);
+        loop = queue_hook(q, st->str__get_loop, NULL);
     }
     else {
         loop = Py_XNewRef(bound_loop(st, (PyObject *)q, &q->loop));
@@ -199,8 +199,7 @@ queue_get_turn(CoroObject *co, PyObject *value, PyObject **result)
         return empty < 0 ? PYGEN_ERROR : queue_get_blocked(co);
     }
     *result = FA_UNLIKELY(ways & QW_GET_NOWAIT)
-                  ? PyObject_CallMethodNoArgs((PyObject *)q,
-                                              co->st->str_get_nowait)
+                  ? queue_hook(q, co->st->str_get_nowait, NULL)
                   : queue_own_get_nowait(q);
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
 }
@@ -240,8 +239,7 @@ queue_put_turn(CoroObject *co, PyObject *value, PyObject **result)
         return full < 0 ? PYGEN_ERROR : queue_put_blocked(co);
     }
     if (FA_UNLIKELY(ways & QW_PUT_NOWAIT)) {
-        *result = PyObject_CallMethodOneArg((PyObject *)q,
-                                            co->st->str_put_nowait, item);
+        *result = queue_hook(q, co->st->str_put_nowait, item);
         return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
     }
     return queue_own_put_nowait(q, item) < 0 ? PYGEN_ERROR
