@@ -145,6 +145,7 @@ typedef struct {
     unsigned int version; /* of the type for which this holds, 0 = none */
     uint16_t bits;
     uint8_t put, get, init;
+    uint8_t instance; /* some of the bits are from the instance dict */
 } fa_queue_ways;
 
 /* Dead objects of one exact type, linked through the first word after their

@@ -159,7 +159,7 @@ queue_new(fa_state *st)
 static int
 queue_ask(QueueObject *q, PyObject *name)
 {
-    PyObject *answer = PyObject_CallMethodNoArgs((PyObject *)q, name);
+    PyObject *answer = queue_hook(q, name, NULL);
     if (answer == NULL) {
         return -1;
     }
@@ -264,8 +264,7 @@ queue_wakeup(QueueObject *q, int which)
     if (waiters == NULL) {
         return -1;
     }
-    PyObject *done = PyObject_CallMethodOneArg(
-        (PyObject *)q, st->str__wakeup_next, waiters);
+    PyObject *done = queue_hook(q, st->str__wakeup_next, waiters);
     Py_DECREF(waiters);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
@@ -326,6 +325,10 @@ FA_HOT int
 queue_own_put_nowait(QueueObject *q, PyObject *item)
 {
     fa_state *st = q->st;
+    int plain = queue_put_plain(q, item);
+    if (FA_LIKELY(plain != 0)) {
+        return plain < 0 ? -1 : 0;
+    }
     if (FA_UNLIKELY(queue_ways(q) & QW_THEIRS)) {
         PyObject *done = queue_theirs(q, st->asyncio_Queue,
                                       st->str_put_nowait, item);
@@ -368,6 +371,11 @@ FA_HOT PyObject *
 queue_own_get_nowait(QueueObject *q)
 {
     fa_state *st = q->st;
+    int failed;
+    PyObject *item = queue_get_plain(q, &failed);
+    if (FA_LIKELY(item != NULL || failed)) {
+        return item;
+    }
     if (FA_UNLIKELY(queue_ways(q) & QW_THEIRS)) {
         return queue_theirs(q, st->asyncio_Queue, st->str_get_nowait, NULL);
     }
@@ -375,7 +383,7 @@ queue_own_get_nowait(QueueObject *q)
     if (FA_UNLIKELY(empty != 0)) {
         return empty < 0 ? NULL : queue_refuse_get(q);
     }
-    PyObject *item = queue_call_get(q);
+    item = queue_call_get(q);
     if (FA_LIKELY(item != NULL) && queue_wakeup(q, QUEUE_PUTTERS) < 0) {
         Py_CLEAR(item);
     }

@@ -122,6 +122,12 @@ queue_ways_forget(QueueObject *q)
    has something else under one of the names, or __getattribute__ or __setattr__. */
 FA_INTERNAL int queue_attributes_ours(QueueObject *q);
 
+/* self.name() or self.name(arg) (new), where the bit of that method is set in
+   the ways: a function of the class is called without looking into the
+   instance dict, which was looked into for the ways. */
+FA_INTERNAL PyObject *queue_hook(QueueObject *q, PyObject *name,
+                                 PyObject *arg);
+
 /* asyncio's own method `name` of class `cls` (one of st->asyncio_...Queue)
    called on q: a new reference or NULL; `arg` may be NULL. */
 FA_INTERNAL PyObject *queue_theirs(QueueObject *q, PyObject *cls,
@@ -169,6 +175,50 @@ FA_INTERNAL PyObject *queue_own_get_nowait(QueueObject *q);
 
 /* self._wakeup_next(self._getters or self._putters). HOT */
 FA_INTERNAL int queue_wakeup(QueueObject *q, int which);
+
+/* HOT. The case of nearly every put: nothing overridden, a Queue that nobody
+   joins and that has room. 1 = the item is in, 0 = take the long way, -1. */
+static inline int
+queue_put_plain(QueueObject *q, PyObject *item)
+{
+    if (FA_UNLIKELY(queue_ways(q) != 0 || q->ways.put != QUEUE_FIFO ||
+                    q->shut || q->finished != NULL ||
+                    (q->limit > 0 && fifo_len(&q->items) >= q->limit)))
+    {
+        return 0;
+    }
+    if (fifo_push(q->st, &q->items, item) < 0) {
+        return -1;
+    }
+    q->unfinished++;
+    q->done = 0;
+    if (fifo_len(&q->getters) == 0) {
+        return 1;
+    }
+    return queue_wakeup(q, QUEUE_GETTERS) < 0 ? -1 : 1;
+}
+
+/* HOT. The same for a get: the item (new), or NULL: take the long way, unless
+   an exception is raised (*failed). */
+static inline PyObject *
+queue_get_plain(QueueObject *q, int *failed)
+{
+    *failed = 0;
+    if (FA_UNLIKELY(queue_ways(q) != 0 || q->ways.get != QUEUE_FIFO ||
+                    fifo_len(&q->items) == 0))
+    {
+        return NULL;
+    }
+    PyObject *item = fifo_pop(q->st, &q->items);
+    *failed = item == NULL;
+    if (FA_UNLIKELY(fifo_len(&q->putters) != 0) && item != NULL &&
+        queue_wakeup(q, QUEUE_PUTTERS) < 0)
+    {
+        *failed = 1;
+        Py_CLEAR(item);
+    }
+    return item;
+}
 
 /* -- `_init`, `_put`, `_get` (queue_kinds.c) --------------------------------------- */
 

@@ -123,8 +123,7 @@ queue_call_init(QueueObject *q, PyObject *maxsize)
     if (FA_LIKELY(!(queue_ways(q) & QW_INIT))) {
         return queue_own_init(q, q->ways.init);
     }
-    PyObject *done = PyObject_CallMethodOneArg((PyObject *)q,
-                                               q->st->str__init, maxsize);
+    PyObject *done = queue_hook(q, q->st->str__init, maxsize);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -135,8 +134,7 @@ queue_call_put(QueueObject *q, PyObject *item)
     if (FA_LIKELY(!(queue_ways(q) & QW_PUT))) {
         return queue_own_put(q, q->ways.put, item);
     }
-    PyObject *done = PyObject_CallMethodOneArg((PyObject *)q, q->st->str__put,
-                                               item);
+    PyObject *done = queue_hook(q, q->st->str__put, item);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -147,7 +145,7 @@ queue_call_get(QueueObject *q)
     if (FA_LIKELY(!(queue_ways(q) & QW_GET))) {
         return queue_own_get(q, q->ways.get);
     }
-    return PyObject_CallMethodNoArgs((PyObject *)q, q->st->str__get);
+    return queue_hook(q, q->st->str__get, NULL);
 }
 
 /* -- methods ------------------------------------------------------------------------------- */

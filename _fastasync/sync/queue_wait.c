@@ -45,7 +45,7 @@ queue_future(QueueObject *q)
     fa_state *st = q->st;
     PyObject *loop;
     if (FA_UNLIKELY(queue_ways(q) & QW_GET_LOOP)) {
-        loop = PyObject_CallMethodNoArgs((PyObject *)q, st->str__get_loop);
+        loop = queue_hook(q, st->str__get_loop, NULL);
     }
     else {
         loop = Py_XNewRef(bound_loop(st, (PyObject *)q, &q->loop));
@@ -180,15 +180,10 @@ queue_get_blocked(CoroObject *co)
     return queue_wait(co, QUEUE_GETTERS);
 }
 
-FA_HOT PySendResult
-queue_get_turn(CoroObject *co, PyObject *value, PyObject **result)
+/* get() with all its steps. */
+static PySendResult
+queue_get_long(CoroObject *co, PyObject **result)
 {
-    if (co->stage == QUEUE_THEIRS) {
-        return queue_pass_on(co, value, result);
-    }
-    if (FA_UNLIKELY(value == NULL)) {
-        return queue_wait_failed(co, QUEUE_GETTERS);
-    }
     QueueObject *q = queue_of(co);
     unsigned int ways = queue_ways(q);
     if (FA_UNLIKELY(ways & QW_THEIRS)) {
@@ -199,10 +194,30 @@ queue_get_turn(CoroObject *co, PyObject *value, PyObject **result)
         return empty < 0 ? PYGEN_ERROR : queue_get_blocked(co);
     }
     *result = FA_UNLIKELY(ways & QW_GET_NOWAIT)
-                  ? PyObject_CallMethodNoArgs((PyObject *)q,
-                                              co->st->str_get_nowait)
+                  ? queue_hook(q, co->st->str_get_nowait, NULL)
                   : queue_own_get_nowait(q);
     return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
+}
+
+FA_HOT PySendResult
+queue_get_turn(CoroObject *co, PyObject *value, PyObject **result)
+{
+    if (co->stage == QUEUE_THEIRS) {
+        return queue_pass_on(co, value, result);
+    }
+    if (FA_UNLIKELY(value == NULL)) {
+        return queue_wait_failed(co, QUEUE_GETTERS);
+    }
+    QueueObject *q = queue_of(co);
+    int failed;
+    *result = queue_get_plain(q, &failed);
+    if (FA_LIKELY(*result != NULL)) {
+        return PYGEN_RETURN;
+    }
+    if (FA_UNLIKELY(failed)) {
+        return PYGEN_ERROR;
+    }
+    return queue_get_long(co, result);
 }
 
 /* -- put ----------------------------------------------------------------------------------- */
@@ -231,6 +246,10 @@ queue_put_turn(CoroObject *co, PyObject *value, PyObject **result)
     }
     QueueObject *q = queue_of(co);
     PyObject *item = co->vars[QV_ITEM];
+    int plain = queue_put_plain(q, item);
+    if (FA_LIKELY(plain != 0)) {
+        return plain < 0 ? PYGEN_ERROR : coro_return_none(result);
+    }
     unsigned int ways = queue_ways(q);
     if (FA_UNLIKELY(ways & QW_THEIRS)) {
         return queue_await_theirs(co, co->st->str_put, item);
@@ -240,8 +259,7 @@ queue_put_turn(CoroObject *co, PyObject *value, PyObject **result)
         return full < 0 ? PYGEN_ERROR : queue_put_blocked(co);
     }
     if (FA_UNLIKELY(ways & QW_PUT_NOWAIT)) {
-        *result = PyObject_CallMethodOneArg((PyObject *)q,
-                                            co->st->str_put_nowait, item);
+        *result = queue_hook(q, co->st->str_put_nowait, item);
         return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
     }
     return queue_own_put_nowait(q, item) < 0 ? PYGEN_ERROR

@@ -107,6 +107,7 @@ queue_ways_of_class(QueueObject *q, fa_queue_ways *ways)
         bits = QW_ALL;
     }
     ways->bits = (uint16_t)bits;
+    ways->instance = 0;
     ways->version = fa_type_version(Py_TYPE(q)); // lookups give it one
 }
 
@@ -170,7 +171,9 @@ queue_ways_find(QueueObject *q)
             *shared = q->ways;
         }
     }
-    unsigned int bits = q->ways.bits | queue_ways_of_dict(q);
+    unsigned int mine = queue_ways_of_dict(q);
+    unsigned int bits = q->ways.bits | mine;
+    q->ways.instance = mine != 0;
     if ((q->usual & QA_NEEDED) != QA_NEEDED) {
         bits = QW_ALL; // also an object whose __init__ has not run
     }
@@ -179,6 +182,28 @@ queue_ways_find(QueueObject *q)
     }
     q->ways.bits = (uint16_t)bits;
     return bits;
+}
+
+/* -- other people's methods ---------------------------------------------------------------- */
+
+PyObject *
+queue_hook(QueueObject *q, PyObject *name, PyObject *arg)
+{
+    PyObject *args[] = {(PyObject *)q, arg};
+    size_t count = arg == NULL ? 1 : 2;
+    if (!q->ways.instance && queue_ways_hold(q, &q->ways) &&
+        Py_TYPE(q)->tp_getattro == PyObject_GenericGetAttr)
+    {
+        PyObject *function = _PyType_Lookup(Py_TYPE(q), name);
+        if (function != NULL && PyFunction_Check(function)) {
+            Py_INCREF(function);
+            PyObject *answer = PyObject_Vectorcall(function, args, count,
+                                                   NULL);
+            Py_DECREF(function);
+            return answer;
+        }
+    }
+    return PyObject_VectorcallMethod(name, args, count, NULL);
 }
 
 /* -- asyncio's own methods ---------------------------------------------------------------- */
