@@ -14,7 +14,9 @@
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
     X(Coro) X(CoroFunction) \
-    X(SocketTransport) X(ServerCore) X(Listener)
+    X(SocketTransport) X(ServerCore) X(Listener) \
+    X(StreamProtocolCore) X(StreamReaderProtocol) \
+    X(StreamWriterCore) X(StreamWriter)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -35,7 +37,14 @@
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
     X(set_exception) X(set_name) X(set_result) X(socket) X(sockname) \
-    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type)
+    X(source_traceback) X(Task) X(task) X(throw) X(time) X(type) \
+    X(_drain_helper) X(_get_close_waiter) X(_source_traceback) \
+    X(_stream_reader) X(can_write_eof) X(create_connection) X(create_server) \
+    X(create_unix_connection) X(create_unix_server) X(drain) X(feed_data) \
+    X(feed_eof) X(get_event_loop) X(get_extra_info) X(is_closed) \
+    X(is_closing) X(limit) X(set_transport) X(sslcontext) X(start_tls) \
+    X(StreamReader) X(StreamReaderProtocol) X(StreamWriter) X(transport) \
+    X(write) X(write_eof) X(writelines)
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -80,9 +89,14 @@
     X(socket_type, "_socket", "socket") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
+    X(mod_streams, "asyncio.streams", NULL) \
+    X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
+    X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
+    X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
     FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
+struct fa_sink;
 typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
@@ -130,6 +144,10 @@ typedef struct fa_state {
        a callable and the task's context, both new. 0 or -1. */
     int (*task_entry)(int which, PyObject *task, PyObject *arg,
                       PyObject **callable, PyObject **context);
+
+    /* How transports feed a stream protocol without a call into Python
+       (net/net.h); constant, set by stream_types_init. */
+    const struct fa_sink *stream_sink;
 
     /* recycled objects of task/ (task/freelist.h) */
     fa_freelist free_futures;
