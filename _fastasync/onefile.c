@@ -35,6 +35,7 @@
 #include "task/callbacks.c"
 #include "task/coro.c"
 #include "task/coro_function.c"
+#include "task/ensure.c"
 #include "task/future.c"
 #include "task/future_attrs.c"
 #include "task/future_iter.c"

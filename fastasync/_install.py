@@ -1,13 +1,21 @@
 """install() and uninstall(): asyncio itself on fastasync, and back again.
 
 What install() changes is one table of names, `_bindings()`, and the event loop
-policy. Each change is remembered with what stood there, so that uninstall()
-puts it back, unless somebody else has changed it since: theirs is left alone.
-Neither touches objects that exist: loops, tasks and names imported earlier
-stay what they are.
+policy. A name is replaced in every module of asyncio that holds asyncio's own
+object under it; where a tool has put something else there (a tracer that wraps
+asyncio.gather), that is left alone. Each change is remembered with what stood
+there, so that uninstall() puts it back, unless somebody else has changed it
+since: theirs is left alone. Neither touches objects that exist: loops, tasks,
+locks and names imported earlier stay what they are, and work with ours.
+
+Not replaced: Handle and TimerHandle, whose `_run` tools patch (the loop honours
+it), create_task and eager_task_factory, which libraries recognise or rewrite as
+Python functions, and the functions in `_rewritable`, which are for the same
+reason replaced by Python functions.
 """
 
 import asyncio
+import functools
 import sys
 import threading
 from types import ModuleType
@@ -15,6 +23,7 @@ from typing import Any
 
 import _fastasync
 
+from . import _rewritable
 from ._loop import Loop, new_event_loop
 
 _lock = threading.Lock()
@@ -79,18 +88,99 @@ def _set_policy(policy: Any) -> None:
         _events._set_event_loop_policy(policy)
 
 
-def _bindings() -> list[tuple[str, Any, tuple[ModuleType, ...]]]:
-    """List what install() rebinds: name, our object, in which modules."""
-    tasks, futures, events = asyncio.tasks, asyncio.futures, asyncio.events
-    table: list[tuple[str, Any, tuple[ModuleType, ...]]] = [
-        ("Task", _fastasync.Task, (asyncio, tasks)),
-        ("Future", _fastasync.Future, (asyncio, futures)),
+# What asyncio defines in Python and we in C, by the module that defines it.
+# Names that this Python's asyncio or our extension lacks are passed over.
+_NAMES: dict[str, tuple[str, ...]] = {
+    "coroutines": ("iscoroutine",),
+    "futures": ("Future", "wrap_future"),
+    "locks": (
+        "Lock",
+        "Event",
+        "Condition",
+        "Semaphore",
+        "BoundedSemaphore",
+        "Barrier",
+    ),
+    "queues": ("Queue", "PriorityQueue", "LifoQueue"),
+    "streams": (
+        "StreamReader",
+        "StreamWriter",
+        "StreamReaderProtocol",
+        "open_connection",
+        "start_server",
+        "open_unix_connection",
+        "start_unix_server",
+    ),
+    "taskgroups": ("TaskGroup",),
+    "tasks": (
+        "Task",
+        "sleep",
+        "gather",
+        "wait",
+        "wait_for",
+        "shield",
+        "as_completed",
+        "ensure_future",
+        "run_coroutine_threadsafe",
+    ),
+    "threads": ("to_thread",),
+    "timeouts": ("Timeout", "timeout", "timeout_at"),
+}
+
+_Binding = tuple[str, Any, tuple[ModuleType, ...]]
+
+
+def _asyncio_modules() -> list[ModuleType]:
+    return [
+        module
+        for name, module in sorted(sys.modules.items())
+        if module is not None
+        and (name == "asyncio" or name.startswith("asyncio."))
     ]
+
+
+def _holders(name: str, stock: Any) -> tuple[ModuleType, ...]:
+    """Return asyncio's modules in which `name` is `stock`."""
+    return tuple(
+        module
+        for module in _asyncio_modules()
+        if vars(module).get(name) is stock
+    )
+
+
+@functools.cache  # as it was before the first install()
+def _twins() -> list[_Binding]:
+    """List the names of `_NAMES` that exist on both sides."""
+    table: list[_Binding] = []
+    for home, names in _NAMES.items():
+        module = sys.modules[f"asyncio.{home}"]
+        for name in names:
+            stock = getattr(module, name, None)
+            ours = getattr(_fastasync, name, None)
+            if stock is None or ours is None:
+                continue
+            ours = getattr(_rewritable, name, ours)
+            table.append((name, ours, _holders(name, stock)))
+    return table
+
+
+def _bindings() -> list[_Binding]:
+    """List what install() rebinds: name, our object, in which modules."""
+    tasks, events = asyncio.tasks, asyncio.events
+    table = list(_twins())
     if sys.version_info < (3, 12):
         # asyncio's own asks the kernel for the process id at every call.
         for name in ("get_running_loop", "_get_running_loop"):
             ours = getattr(_fastasync, name, None)
             table.append((name, ours, (asyncio, events)))
+        # and these are Python functions until then
+        table.append(
+            (
+                "current_task",
+                getattr(_fastasync, "current_task", None),
+                (asyncio, tasks),
+            )
+        )
     else:
         table.append(
             ("eager_task_factory", eager_task_factory, (asyncio, tasks))
@@ -102,12 +192,28 @@ def _bindings() -> list[tuple[str, Any, tuple[ModuleType, ...]]]:
     return [row for row in table if row[1] is not None]
 
 
+def _rewrite_methods() -> None:
+    """Give our TaskGroup a create_task whose code can be rewritten."""
+    group: Any = getattr(_fastasync, "TaskGroup", None)
+    if group is not None:
+        group.create_task = _rewritable.create_task
+
+
+def _restore_methods() -> None:
+    group: Any = getattr(_fastasync, "TaskGroup", None)
+    if group is not None and (
+        vars(group).get("create_task") is _rewritable.create_task
+    ):
+        del group.create_task  # the core's comes to light again
+
+
 def install() -> None:
     """Make asyncio use fastasync from now on.
 
     asyncio.run(), asyncio.new_event_loop() and asyncio.Runner() then make
-    fastasync loops, and asyncio.Task and asyncio.Future are fastasync's.
-    A second call does nothing.
+    fastasync loops, and asyncio.Task, asyncio.Lock, asyncio.Queue,
+    asyncio.gather() and the rest of what waits are fastasync's. A second call
+    does nothing.
     """
     with _lock:
         if _rebound:
@@ -116,6 +222,7 @@ def install() -> None:
             for module in modules:
                 _rebound.append((module, name, getattr(module, name), ours))
                 setattr(module, name, ours)
+        _rewrite_methods()
         if policies_exist():
             ours = policy_class()()
             _policies.append((_events._event_loop_policy, ours))
@@ -129,6 +236,7 @@ def uninstall() -> None:
             if getattr(module, name) is ours:
                 setattr(module, name, old)
         _rebound.clear()
+        _restore_methods()
         for old, ours in _policies:
             if _events._event_loop_policy is ours:
                 _set_policy(old)

@@ -44,6 +44,9 @@
 #define FA_HAS_TSTATE_LOOP FA_PY313
 /* sleep(nan) is a ValueError. */
 #define FA_HAS_SLEEP_NAN FA_PY313
+/* ensure_future wraps what has only __await__ in an `async def` (before: in a
+   generator, tasks._wrap_awaitable). */
+#define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
 /* Future.__init__ a second time is a RuntimeError. */

@@ -32,7 +32,7 @@
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
     X(create_future) X(create_task) X(current_task) X(data_received) X(debug) X(done) \
     X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
-    X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_loop) \
+    X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
@@ -76,6 +76,7 @@
     X(iscoroutine, "asyncio.coroutines", "iscoroutine") \
     X(set_result_unless_cancelled, "asyncio.futures", \
       "_set_result_unless_cancelled") \
+    X(isawaitable, "inspect", "isawaitable") \
     X(deque, "collections", "deque") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
@@ -148,6 +149,10 @@ typedef struct fa_state {
     /* How transports feed a stream protocol without a call into Python
        (net/net.h); constant, set by stream_types_init. */
     const struct fa_sink *stream_sink;
+
+    /* Show an object to the garbage collector if it is a task that has not
+       been shown yet; the loop has stopped with it in the ring. */
+    void (*task_settle)(PyObject *obj);
 
     /* recycled objects of task/ (task/freelist.h) */
     fa_freelist free_futures;

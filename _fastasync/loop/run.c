@@ -161,6 +161,12 @@ loop_settle_handles(LoopObject *loop)
         if (entry->run == handle_run) {
             handle_settle(entry->self);
         }
+        else if (entry->run == loop->st->task_runs[0]) {
+            loop->st->task_settle(entry->self);
+        }
+        if (entry->arg != NULL) {
+            loop->st->task_settle(entry->arg);
+        }
     }
 }
 

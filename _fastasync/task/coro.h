@@ -196,6 +196,19 @@ FA_INTERNAL int fa_iscoroutine(fa_state *st, PyObject *obj);
 FA_INTERNAL PyObject *fa_create_task(fa_state *st, PyObject *loop,
                                      PyObject *coro);
 
+/* asyncio.ensure_future(obj, loop=loop): `obj` itself if it is a future, else
+   a task for it, made by the loop's create_task. `loop` may be NULL or None: the
+   running one, or what get_event_loop says. ValueError for a future of another
+   loop, TypeError for what cannot be awaited. HOT. New reference. */
+FA_INTERNAL PyObject *fa_ensure_future(fa_state *st, PyObject *obj,
+                                       PyObject *loop);
+
+/* futures._get_loop(fut) (new). HOT */
+FA_INTERNAL PyObject *fa_future_loop(fa_state *st, PyObject *fut);
+
+/* events.get_event_loop() (new). HOT while a loop runs. */
+FA_INTERNAL PyObject *fa_get_event_loop(fa_state *st);
+
 /* What stands in asyncio.tasks.Task if neither asyncio's nor ours (new), or
    NULL; and create_future of a loop of ours. For api/. */
 FA_INTERNAL PyObject *task_rebound(fa_state *st);

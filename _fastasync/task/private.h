@@ -90,6 +90,10 @@ FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
+/* -- the functions that wait (ensure.c, ...) --------------------------------------- */
+
+FA_INTERNAL int ensure_init(PyObject *module);
+
 /* -- one step (step.c) ------------------------------------------------------------ */
 
 /* fa_run entries, the two in st->task_runs: `arg` is the exception to throw
@@ -146,6 +150,31 @@ FA_INTERNAL int task_run_failed(LoopObject *loop, TaskObject *task,
 FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
 
 /* -- the type Task (task.c) ----------------------------------------------------- */
+
+/* What the garbage collector has not been shown of a task. */
+typedef enum {
+    FA_TRACKED,
+    FA_TASK_UNTRACKED,
+    FA_CONTEXT_UNTRACKED, /* neither the task nor its context */
+} fa_untracked;
+
+/* Show the task to the garbage collector, if it has not been. HOT */
+FA_INTERNAL void task_track_slow(TaskObject *task);
+
+static inline void
+task_track(TaskObject *task)
+{
+    if (task->untracked) {
+        task_track_slow(task);
+    }
+}
+
+/* st->task_settle. */
+FA_INTERNAL void task_settle(PyObject *obj);
+
+/* An untracked task has done a step and somebody holds it: does it have to be
+   tracked now? */
+FA_INTERNAL void task_track_if_needed(TaskObject *task);
 
 FA_INTERNAL int task_type_init(PyObject *module, fa_state *st);
 

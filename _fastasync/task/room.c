@@ -128,12 +128,13 @@ task_types_init(PyObject *module, fa_state *st)
     st->task_runs[0] = task_run_step;
     st->task_runs[1] = task_run_wakeup;
     st->task_entry = task_entry_callable;
+    st->task_settle = task_settle;
     if (stop_type_init(module, st) < 0 ||
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||
         task_step_type_init(module, st) < 0 ||
         task_type_init(module, st) < 0 || coro_types_init(module, st) < 0 ||
-        sleep_init(module, st) < 0)
+        sleep_init(module, st) < 0 || ensure_init(module) < 0)
     {
         return -1;
     }

@@ -18,6 +18,7 @@
 #include "task/private.h"
 #include "base/errors.h"
 #include "loop/current.h"
+#include "task/coro.h"
 
 #include <stdarg.h>
 
@@ -100,6 +101,7 @@ task_hang(TaskObject *task, PyObject *waiter)
 {
     PyObject *former = task->waiter;
     task->waiter = waiter;
+    task_track(task); // it may be lost from now on
     Py_XDECREF(former);
     if (FA_UNLIKELY(task->must_cancel)) {
         Py_INCREF(waiter);
@@ -152,30 +154,13 @@ task_subscribe(TaskObject *task, PyObject *fut)
     return answer == NULL ? -1 : 0;
 }
 
-/* asyncio.futures._get_loop(fut) (new). */
-static PyObject *
-task_loop_of(fa_state *st, PyObject *fut)
-{
-    PyObject *get_loop;
-    int has = fa_getattr_opt(fut, st->str_get_loop, &get_loop);
-    if (has < 0) {
-        return NULL;
-    }
-    if (has == 0) {
-        return PyObject_GetAttr(fut, st->str__loop);
-    }
-    PyObject *loop = PyObject_CallNoArgs(get_loop);
-    Py_DECREF(get_loop);
-    return loop;
-}
-
 /* A future of another kind, or a subclass of ours. Takes over `fut`. */
 static int
 task_wait_foreign(TaskObject *task, PyObject *fut, PyObject *blocking_obj)
 {
     fa_state *st = task->fut.st;
     int blocking = PyObject_IsTrue(blocking_obj);
-    PyObject *loop = blocking < 0 ? NULL : task_loop_of(st, fut);
+    PyObject *loop = blocking < 0 ? NULL : fa_future_loop(st, fut);
     if (loop == NULL) {
         goto failed;
     }
@@ -450,6 +435,9 @@ FA_HOT int
 task_run_step(LoopObject *loop, PyObject *self, PyObject *arg)
 {
     int rc = task_run(loop, (TaskObject *)self, arg, NULL);
+    if (((TaskObject *)self)->untracked && Py_REFCNT(self) > 1) {
+        task_track_if_needed((TaskObject *)self);
+    }
     Py_DECREF(self);
     Py_XDECREF(arg);
     return rc;

@@ -55,6 +55,7 @@ task_step_anywhere(TaskObject *task, PyObject *exc)
     if (future_ensure_alive(&task->fut) < 0) {
         return -1;
     }
+    task_track(task);
     LoopObject *loop = task_loop_here(task);
     if (loop == NULL) {
         return task_step_foreign(task, exc);

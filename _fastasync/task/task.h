@@ -79,6 +79,7 @@ struct TaskObject {
     uint8_t named;
     uint8_t must_cancel;
     uint8_t log_destroy_pending;
+    uint8_t untracked;       /* fa_untracked (task.c) */
 };
 
 /* -- tests ----------------------------------------------------------------- */
