@@ -16,7 +16,7 @@
     X(Coro) X(CoroFunction) \
     X(SocketTransport) X(ServerCore) X(Listener) \
     X(StreamProtocolCore) X(StreamReaderProtocol) \
-    X(StreamWriterCore) X(StreamWriter)
+    X(StreamReaderCore) X(StreamReader) X(StreamWriterCore) X(StreamWriter)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
