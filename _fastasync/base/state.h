@@ -41,7 +41,7 @@
     X(_drain_helper) X(_get_close_waiter) X(_source_traceback) \
     X(_stream_reader) X(can_write_eof) X(create_connection) X(create_server) \
     X(create_unix_connection) X(create_unix_server) X(drain) X(feed_data) \
-    X(feed_eof) X(get_event_loop) X(get_extra_info) X(is_closed) \
+    X(feed_eof) X(get_extra_info) X(is_closed) \
     X(is_closing) X(limit) X(set_transport) X(sslcontext) X(start_tls) \
     X(StreamReader) X(StreamReaderProtocol) X(StreamWriter) X(transport) \
     X(write) X(write_eof) X(writelines)

@@ -196,6 +196,20 @@ sproto_init(StreamProtocolObject *self, PyObject *reader, PyObject *cb,
     return 0;
 }
 
+PyObject *
+sproto_new(fa_state *st, PyObject *reader, PyObject *cb, PyObject *loop)
+{
+    PyTypeObject *type = st->StreamReaderProtocolType;
+    PyObject *self = type->tp_alloc(type, 0);
+    if (self != NULL) {
+        ((StreamProtocolObject *)self)->st = st;
+        if (sproto_init((StreamProtocolObject *)self, reader, cb, loop) < 0) {
+            Py_CLEAR(self);
+        }
+    }
+    return self;
+}
+
 static const fa_args sproto_init_spec = {
     .fname = "StreamReaderProtocol.__init__", .required = 1, .positional = 3,
     .python = 1, .total = 3,
@@ -253,14 +267,48 @@ StreamProtocol_get_reader(PyObject *op, void *Py_UNUSED(closure))
     return reader;
 }
 
-/* reader.<name>([arg]) 0 or -1. */
+/* obj.<name>([arg]), the answer dropped. 0 or -1. */
 static int
-sproto_tell_reader(PyObject *reader, PyObject *name, PyObject *arg)
+sproto_tell(PyObject *obj, PyObject *name, PyObject *arg)
 {
-    PyObject *done = arg == NULL ? PyObject_CallMethodNoArgs(reader, name)
-                                 : PyObject_CallMethodOneArg(reader, name, arg);
+    PyObject *done = arg == NULL ? PyObject_CallMethodNoArgs(obj, name)
+                                 : PyObject_CallMethodOneArg(obj, name, arg);
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
+}
+
+/* The methods of any reader; 0 or -1. */
+
+static int
+sproto_give_transport(fa_state *st, PyObject *reader, PyObject *transport)
+{
+    return reader_is_plain(st, reader)
+               ? reader_set_transport((ReaderObject *)reader, transport)
+               : sproto_tell(reader, st->str_set_transport, transport);
+}
+
+static int
+sproto_feed(fa_state *st, PyObject *reader, PyObject *data)
+{
+    return FA_LIKELY(reader_is_plain(st, reader))
+               ? reader_feed_object((ReaderObject *)reader, data)
+               : sproto_tell(reader, st->str_feed_data, data);
+}
+
+static int
+sproto_feed_eof(fa_state *st, PyObject *reader)
+{
+    return reader_is_plain(st, reader)
+               ? reader_feed_eof((ReaderObject *)reader)
+               : sproto_tell(reader, st->str_feed_eof, NULL);
+}
+
+static int
+sproto_feed_exception(fa_state *st, PyObject *reader, PyObject *exc)
+{
+    return reader_is_plain(st, reader)
+               ? reader_set_exception((ReaderObject *)reader, exc)
+               : sproto_tell(reader, st->str_set_exception, exc);
 }
 
 /* -- connection_made ---------------------------------------------------------------------- */
@@ -294,7 +342,7 @@ sproto_reject(StreamProtocolObject *self, PyObject *transport)
         return -1;
     }
     Py_DECREF(done);
-    return sproto_tell_reader(transport, st->str_abort, NULL);
+    return sproto_tell(transport, st->str_abort, NULL);
 }
 
 /* _over_ssl = transport.get_extra_info('sslcontext') is not None. */
@@ -352,7 +400,7 @@ StreamProtocol_client_done(PyObject *op, PyObject *task)
                                   : sproto_report_client(self, exc, transport);
     }
     if (rc == 0 && transport != NULL && exc != Py_None) {
-        rc = sproto_tell_reader(transport, st->str_close, NULL);
+        rc = sproto_tell(transport, st->str_close, NULL);
     }
     Py_XDECREF(exc);
     Py_XDECREF(transport);
@@ -437,8 +485,7 @@ StreamProtocol_connection_made(PyObject *op, PyObject *transport)
     }
     int rc = reader == NULL
                  ? 0
-                 : sproto_tell_reader(reader, self->st->str_set_transport,
-                                      transport);
+                 : sproto_give_transport(self->st, reader, transport);
     if (rc == 0) {
         rc = sproto_look_for_ssl(self, transport);
     }
@@ -462,9 +509,8 @@ sproto_tell_lost(StreamProtocolObject *self, PyObject *exc)
         return -1;
     }
     if (reader != NULL) {
-        int rc = exc == Py_None
-                     ? sproto_tell_reader(reader, st->str_feed_eof, NULL)
-                     : sproto_tell_reader(reader, st->str_set_exception, exc);
+        int rc = exc == Py_None ? sproto_feed_eof(st, reader)
+                                : sproto_feed_exception(st, reader, exc);
         Py_DECREF(reader);
         if (rc < 0) {
             return -1;
@@ -508,9 +554,7 @@ StreamProtocol_data_received(PyObject *op, PyObject *data)
     if (sproto_reader(self, &reader) < 0) {
         return NULL;
     }
-    int rc = reader == NULL
-                 ? 0
-                 : sproto_tell_reader(reader, self->st->str_feed_data, data);
+    int rc = reader == NULL ? 0 : sproto_feed(self->st, reader, data);
     Py_XDECREF(reader);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
@@ -523,9 +567,7 @@ StreamProtocol_eof_received(PyObject *op, PyObject *Py_UNUSED(arg))
     if (sproto_reader(self, &reader) < 0) {
         return NULL;
     }
-    int rc = reader == NULL
-                 ? 0
-                 : sproto_tell_reader(reader, self->st->str_feed_eof, NULL);
+    int rc = reader == NULL ? 0 : sproto_feed_eof(self->st, reader);
     Py_XDECREF(reader);
     // with TLS there is no half-closed connection to keep open
     int ssl = rc < 0 ? -1 : flag_is_set(self->over_ssl);

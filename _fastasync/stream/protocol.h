@@ -72,6 +72,10 @@ sproto_is_plain(fa_state *st, PyObject *obj)
 FA_INTERNAL PyObject *sproto_missing(StreamProtocolObject *self,
                                      const char *name);
 
+/* StreamReaderProtocol(reader, cb, loop=loop); cb may be NULL. NULL on error. */
+FA_INTERNAL PyObject *sproto_new(fa_state *st, PyObject *reader, PyObject *cb,
+                                 PyObject *loop);
+
 FA_INTERNAL int sproto_type_init(PyObject *module, fa_state *st);
 
 /* -- drain.c: flow control --------------------------------------------------------- */

@@ -40,7 +40,10 @@ writer_check_failed(StreamWriterObject *self)
         return 0;
     }
     Py_INCREF(reader);
-    PyObject *exc = PyObject_CallMethodNoArgs(reader, self->st->str_exception);
+    PyObject *exc =
+        FA_LIKELY(reader_is_plain(self->st, reader))
+            ? Py_NewRef(reader_exception((ReaderObject *)reader))
+            : PyObject_CallMethodNoArgs(reader, self->st->str_exception);
     Py_DECREF(reader);
     if (FA_LIKELY(exc == Py_None)) {
         Py_DECREF(exc);
