@@ -8,6 +8,7 @@
 #include "base/compat.h" // Python.h before any system header
 
 #include "base/args.c"
+#include "base/bytebuf.c"
 #include "base/classes.c"
 #include "base/errors.c"
 #include "base/fifo.c"
@@ -70,6 +71,10 @@
 #include "stream/drain.c"
 #include "stream/glue.c"
 #include "stream/protocol.c"
+#include "stream/read_ops.c"
+#include "stream/read_until.c"
+#include "stream/reader.c"
+#include "stream/reader_type.c"
 #include "stream/room.c"
 #include "stream/sink.c"
 #include "stream/writer.c"

@@ -68,9 +68,10 @@ FA_INTERNAL int bytebuf_append(fa_state *st, fa_bytebuf *buf, const char *data,
    anything else that bytearray.extend takes goes too. 0 or -1. */
 FA_INTERNAL int bytebuf_extend(fa_state *st, fa_bytebuf *buf, PyObject *data);
 
-/* Room for `want` bytes or more at the end: *space is writable until the next
-   call; say with bytebuf_filled how many of them were written (0 is fine).
-   How many there is room for; 0 if the buffer is a bytearray now, -1 with
+/* Room at the end for about `want` bytes (an eighth of it or more, so that the
+   data are not moved for each recv): *space is writable until the next call;
+   say with bytebuf_filled how many of them were written (0 is fine). How many
+   there is room for; 0 if the buffer is a bytearray now, -1 with
    MemoryError. */
 FA_INTERNAL Py_ssize_t bytebuf_room(fa_bytebuf *buf, Py_ssize_t want,
                                     char **space);

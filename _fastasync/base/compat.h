@@ -96,6 +96,13 @@ fa_forgives_cancelled_client(void)
     return FA_PY312 ? Py_Version >= 0x030C0200 : Py_Version >= 0x030B0800;
 }
 
+/* StreamReader asks events._get_event_loop() for its loop. */
+#define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
+/* StreamReader.readuntil takes a tuple of separators. */
+#define FA_HAS_SEPARATOR_TUPLE FA_PY313
+/* StreamReader._replace_transport (for StreamWriter.start_tls). */
+#define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
+
 /* -- exceptions --------------------------------------------------------- */
 
 /* The raised exception, normalised, as a new reference (NULL if none); the

@@ -44,7 +44,10 @@
     X(feed_eof) X(get_extra_info) X(is_closed) \
     X(is_closing) X(limit) X(set_transport) X(sslcontext) X(start_tls) \
     X(StreamReader) X(StreamReaderProtocol) X(StreamWriter) X(transport) \
-    X(write) X(write_eof) X(writelines)
+    X(write) X(write_eof) X(writelines) \
+    X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
+    X(consumed) X(extend) X(join) X(partial) X(pause_reading) X(read) \
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -59,6 +62,9 @@
 #define FA_IMPORTS(X) \
     X(CancelledError, "asyncio.exceptions", "CancelledError") \
     X(InvalidStateError, "asyncio.exceptions", "InvalidStateError") \
+    X(IncompleteReadError, "asyncio.exceptions", "IncompleteReadError") \
+    X(LimitOverrunError, "asyncio.exceptions", "LimitOverrunError") \
+    X(builtin_len, "builtins", "len") \
     X(asyncio_Handle, "asyncio.events", "Handle") \
     X(asyncio_TimerHandle, "asyncio.events", "TimerHandle") \
     X(set_asyncgen_hooks, "sys", "set_asyncgen_hooks") \

@@ -71,8 +71,8 @@ FA_INTERNAL int reader_feed_object(ReaderObject *self, PyObject *data);
 
 /* For recv straight into the reader's buffer; worth it for large reads (some
    16 KiB and more: a transport whose read_class is above 0), small ones go
-   through scratch and reader_feed. At least `want` bytes of room at *space; the
-   answer is how many. Nothing else may be done with the reader before
+   through scratch and reader_feed. Room at *space; the answer is how many
+   bytes: about `want`, at least an eighth of it, perhaps far more. Nothing else may be done with the reader before
    reader_fed(n), which says how many bytes have come (also 0 or after an
    error: n <= 0) and does what feed_data does afterwards. 0: the buffer is a
    bytearray that Python holds, or the end has come (use reader_feed); -1 with
@@ -97,10 +97,36 @@ reader_exception(ReaderObject *self)
 /* at_eof(): 1, 0 or -1. */
 FA_INTERNAL int reader_at_eof(ReaderObject *self);
 
-/* -- between reader.c and read_ops.c ---------------------------------------------- */
+/* -- for the files of the reader ---------------------------------------------- */
 
 /* 0, or -1 with AttributeError if one of those attributes is missing. */
 FA_INTERNAL int reader_check(ReaderObject *self, unsigned which);
+
+/* self.<attr> = value; takes over the reference. */
+static inline void
+reader_set(ReaderObject *self, PyObject **field, unsigned bit, PyObject *value)
+{
+    PyObject *old = *field;
+    *field = value;
+    self->missing &= (uint8_t)~bit;
+    Py_DECREF(old);
+}
+
+/* bool(value) of an attribute: 1, 0 or -1. HOT */
+static inline int
+reader_truth(PyObject *value)
+{
+    if (FA_LIKELY(value == Py_False || value == Py_None)) {
+        return 0;
+    }
+    if (FA_LIKELY(value == Py_True)) {
+        return 1;
+    }
+    Py_INCREF(value);
+    int truth = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return truth;
+}
 
 /* count > factor * self._limit: 1, 0 or -1. */
 FA_INTERNAL int reader_exceeds(ReaderObject *self, Py_ssize_t count,
@@ -116,9 +142,15 @@ FA_INTERNAL int reader_resume(ReaderObject *self);
 /* self._waiter = None */
 FA_INTERNAL void reader_forget_waiter(ReaderObject *self);
 
+/* _wakeup_waiter() and _maybe_resume_transport() themselves. 0 or -1. HOT */
+FA_INTERNAL int reader_wakeup(ReaderObject *self);
+FA_INTERNAL int reader_maybe_resume_plain(ReaderObject *self);
+
 FA_INTERNAL int reader_type_init(PyObject *module, fa_state *st);
 
-/* read, readline, readuntil, readexactly, _wait_for_data, __anext__. */
+/* The coroutines: read, readexactly, _wait_for_data; readuntil, readline,
+   __anext__. */
 FA_INTERNAL int read_ops_init(fa_state *st);
+FA_INTERNAL int read_until_init(fa_state *st);
 
 #endif
