@@ -261,7 +261,7 @@ static PyGetSetDef CoroFunction_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"_is_coroutine", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_asyncio},
-    {"_is_coroutine_mark", CoroFunction_get_mark, NULL, NULL,
+    {"_is_coroutine_marker", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_inspect},
     {NULL, NULL, NULL, NULL, NULL},
 };

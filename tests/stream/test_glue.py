@@ -226,7 +226,7 @@ def test_unix(side, loop, tmp_path, monkeypatch):
 
 
 def sides_and_loops():
-    return itertools.product(("asyncio", "fastasync"), repeat=3)
+    return list(itertools.product(("asyncio", "fastasync"), repeat=3))
 
 
 @pytest.mark.parametrize("server, client, loop_of", sides_and_loops())
@@ -250,6 +250,7 @@ def test_any_mixture(server, client, loop_of):
         loop.close()
 
 
+@pytest.mark.keeps("fds", reason="uvloop keeps a pipe for signals")
 def test_uvloop():
     uvloop = pytest.importorskip("uvloop")
     loop = uvloop.new_event_loop()
