@@ -113,7 +113,9 @@ typedef struct LoopObject {
 static inline int
 loop_check(fa_state *st, PyObject *obj)
 {
-    return PyObject_TypeCheck(obj, st->LoopCoreType);
+    // fastasync.Loop, whose base the core is, then any other
+    return Py_TYPE(obj)->tp_base == st->LoopCoreType ||
+           PyObject_TypeCheck(obj, st->LoopCoreType);
 }
 
 /* -- order (sched.c) ------------------------------------------------------ */

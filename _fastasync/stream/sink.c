@@ -13,12 +13,14 @@
 #include "stream/protocol.h"
 
 /* Can the reader be fed without any Python code? What may call out is the
-   future of whoever waits, pausing the transport, and odd attributes. */
+   future of whoever waits, pausing the transport, a buffer that Python has seen,
+   and odd attributes. */
 static inline int
 sink_reader_ready(fa_state *st, ReaderObject *reader)
 {
     PyObject *waiter = reader->waiter, *transport = reader->transport;
     return reader->eof == Py_False && reader->max >= 0 &&
+           reader->buffer.array == NULL &&
            (reader->paused == Py_False || reader->paused == Py_True) &&
            (transport == Py_None || sockstream_is_plain(st, transport)) &&
            (waiter == Py_None ||
