@@ -2,7 +2,8 @@
    wait_closed(), start_tls().
 
    drain() ends in its first turn, without a future, unless the transport is
-   closing or its buffer is full. HOT: drain_turn. Benchmark: stream_drain. */
+   closing or its buffer is full. HOT: drain_turn. Benchmark:
+   stream_pingpong_1k. */
 #include "stream/protocol.h"
 
 #include "base/args.h"

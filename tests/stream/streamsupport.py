@@ -2,8 +2,17 @@
 is asked, and readers of every kind."""
 
 import asyncio
+import inspect
+import sys
 
 import support
+
+# inspect knows only Python functions before 3.12.
+is_coroutine_function = (
+    inspect.iscoroutinefunction
+    if sys.version_info >= (3, 12)
+    else asyncio.iscoroutinefunction
+)
 
 
 class FakeTransport(asyncio.Transport):

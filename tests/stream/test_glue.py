@@ -13,7 +13,7 @@ import weakref
 import pytest
 
 import support
-from streamsupport import attempt, finish
+from streamsupport import attempt, finish, is_coroutine_function
 
 fastasync = pytest.importorskip("fastasync")
 
@@ -31,7 +31,7 @@ NAMES = (
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_coroutine_functions(name):
     ours, theirs = getattr(fastasync, name), getattr(asyncio, name)
-    assert inspect.iscoroutinefunction(ours)
+    assert is_coroutine_function(ours)
     assert inspect.signature(ours) == inspect.signature(theirs)
     assert ours.__name__ == ours.__qualname__ == name
 

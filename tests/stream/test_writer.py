@@ -8,7 +8,13 @@ import weakref
 import pytest
 
 import support
-from streamsupport import FakeTransport, attempt, finish, writer_of
+from streamsupport import (
+    FakeTransport,
+    attempt,
+    finish,
+    is_coroutine_function,
+    writer_of,
+)
 
 fastasync = pytest.importorskip("fastasync")
 
@@ -111,9 +117,9 @@ def test_signatures():
         ours = getattr(fastasync.StreamWriter, name)
         if callable(theirs):
             assert parameters(ours) == parameters(theirs), name
-            assert inspect.iscoroutinefunction(
+            assert is_coroutine_function(
                 ours
-            ) == inspect.iscoroutinefunction(theirs), name
+            ) == is_coroutine_function(theirs), name
 
 
 def test_uninitialised():
