@@ -22,6 +22,7 @@ RANKS = {
 
 # Headers that rooms above may include besides the door, and why.
 SIDE_DOORS = {
+    "loop/context.h": "inline, once per step of a task: who runs in which context",
     "loop/current.h": "inline, once per step of a task: task/ and api/ need it",
     "task/coro.h": "coroutines in C: every room that waits builds on it",
     "loop/handle.h": "the handle's layout, for the loop's methods in api/",

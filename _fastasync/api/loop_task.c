@@ -102,8 +102,11 @@ PyObject *
 loop_create_task(LoopObject *loop, PyObject *coro)
 {
     if (FA_UNLIKELY(loop->task_factory != NULL)) {
-        return loop_check_closed(loop) < 0
-                   ? NULL
+        if (loop_check_closed(loop) < 0) {
+            return NULL;
+        }
+        return loop_is_eager(loop)
+                   ? task_new(loop->st, (PyObject *)loop, coro, NULL, NULL, 1)
                    : create_task_by_factory(loop, coro, NULL);
     }
     PyObject *other = task_rebound(loop->st);
@@ -138,6 +141,21 @@ create_task_check_keywords(fa_state *st, PyObject *kwnames)
     return 0;
 }
 
+/* By asyncio's eager factory: up to 3.13 the task gets its name afterwards. */
+static PyObject *
+create_task_eager(LoopObject *loop, PyObject *coro, PyObject *name,
+                  PyObject *context)
+{
+    PyObject *task = task_new(loop->st, (PyObject *)loop, coro,
+                              FA_HAS_TASK_KWARGS ? name : NULL, context, 1);
+    if (!FA_HAS_TASK_KWARGS && task != NULL &&
+        create_task_set_name(loop->st, task, name) < 0)
+    {
+        Py_CLEAR(task);
+    }
+    return task;
+}
+
 /* HOT. asyncio.create_task() gives name= (3.13), context= or nothing: with these
    and no factory it is task_new at once. 1 if so, the answer in *task (NULL with
    an exception); 0 if the long way must be gone. */
@@ -147,7 +165,7 @@ create_task_direct(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs,
 {
     fa_state *st = loop->st;
     PyObject *name = NULL, *context = NULL;
-    if (loop->task_factory != NULL || nargs != 1) {
+    if ((loop->task_factory != NULL && !loop_is_eager(loop)) || nargs != 1) {
         return 0;
     }
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
@@ -161,6 +179,10 @@ create_task_direct(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs,
         else {
             return 0;
         }
+    }
+    if (loop_is_eager(loop)) {
+        *task = create_task_eager(loop, args[0], name, context);
+        return 1;
     }
     PyObject *other = task_rebound(loop->st);
     if (FA_UNLIKELY(other != NULL)) {
@@ -236,6 +258,43 @@ Loop_create_task(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs,
                : create_task_keywords(loop, args, nargs, kwnames);
 }
 
+#if FA_HAS_EAGER_START
+
+/* What create_eager_task_factory(our Task) returned? 1, 0 or -1. By its code,
+   as libraries know it too, and by what is in its closure. */
+static int
+is_eager_factory(fa_state *st, PyObject *factory)
+{
+    if (!PyFunction_Check(factory)) {
+        return 0;
+    }
+    PyObject *closure = PyFunction_GET_CLOSURE(factory); // borrowed
+    if (closure == NULL || PyTuple_GET_SIZE(closure) != 1 ||
+        PyCell_GET(PyTuple_GET_ITEM(closure, 0)) != (PyObject *)st->TaskType)
+    {
+        return 0;
+    }
+    PyObject *known =
+        PyObject_GetAttrString(st->mod_tasks, "eager_task_factory");
+    if (known == NULL) {
+        return -1;
+    }
+    int is = PyFunction_Check(known) &&
+             PyFunction_GET_CODE(known) == PyFunction_GET_CODE(factory);
+    Py_DECREF(known);
+    return is;
+}
+
+#else
+
+static int
+is_eager_factory(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(factory))
+{
+    return 0;
+}
+
+#endif
+
 PyDoc_STRVAR(Loop_set_task_factory_doc,
 "set_task_factory($self, factory, /)\n--\n\n"
 "Set the callable that makes tasks, or None for the default.\n"
@@ -249,6 +308,11 @@ Loop_set_task_factory(LoopObject *loop, PyObject *factory)
                         "task factory must be a callable or None");
         return NULL;
     }
+    int eager = is_eager_factory(loop->st, factory);
+    if (eager < 0) {
+        return NULL;
+    }
+    Py_XSETREF(loop->eager_factory, eager ? Py_NewRef(factory) : NULL);
     Py_XSETREF(loop->task_factory,
                factory == Py_None ? NULL : Py_NewRef(factory));
     Py_RETURN_NONE;

@@ -63,6 +63,19 @@
 #else
 #  define FA_STEP_NAME "_step()"
 #endif
+/* Where inspect keeps the mark of coroutine functions (3.11: nowhere). */
+#if FA_PY313
+#  define FA_INSPECT_MARK_NAME "_is_coroutine_mark"
+#else
+#  define FA_INSPECT_MARK_NAME "_is_coroutine_marker"
+#endif
+/* What `await` says of an object that cannot be awaited. */
+#if FA_PY314
+#  define FA_NOT_AWAITABLE_TEXT "'%.100s' object can't be awaited"
+#else
+#  define FA_NOT_AWAITABLE_TEXT \
+    "object %.100s can't be used in 'await' expression"
+#endif
 /* throw(type, value, traceback) is deprecated. */
 #define FA_WARNS_THROW_TRIPLE FA_PY312
 /* transport.writelines sends piece by piece (before: b''.join and write). */
@@ -100,6 +113,8 @@ fa_forgives_cancelled_client(void)
 #define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
 /* StreamReader.readuntil takes a tuple of separators. */
 #define FA_HAS_SEPARATOR_TUPLE FA_PY313
+/* bytearray.take_bytes, by which StreamReader takes. */
+#define FA_HAS_TAKE_BYTES FA_PY315
 /* StreamReader._replace_transport (for StreamWriter.start_tls). */
 #define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
 

@@ -1,6 +1,6 @@
-/* loop/context.h: one copy of the context for many handles (private to loop/).
+/* loop/context.h: one copy of the context for many handles and tasks.
 
-   call_soon without context= captures a copy of the current context, and most
+   call_soon and create_task without context= captures a copy of the current context, and most
    copies are never written to: making and freeing one costs more than the rest
    of call_soon, and 200,000 of them keep the garbage collector busy. So handles
    share: as long as the current context has the same variables as the last
@@ -9,7 +9,8 @@
    variables, else a fresh one; a working copy that a callback has written to,
    or that anybody else refers to, is never used again. What a callback sees and
    leaves behind is thus exactly what it would with a copy of its own, and who
-   asks a handle for its context gets one that is its own.
+   asks a handle for its context gets one that is its own. A task does the same
+   for each of its steps, until one leaves a trace (task/step.c).
 
    The variables of a context are an immutable mapping: two contexts agree if
    they point to the same one. Where the pointer stands in a Context is private
@@ -46,7 +47,7 @@ loop_context_copy(LoopObject *loop, int *shared)
     return loop_context_copy_slow(loop, shared);
 }
 
-/* A context to run in for a handle that has shared `pristine` (new). */
+/* A context to run in for whoever has shared `pristine` (new). */
 static inline PyObject *
 loop_context_take(LoopObject *loop, PyObject *pristine)
 {

@@ -64,6 +64,7 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
     }
     Py_VISIT(loop->exception_handler);
     Py_VISIT(loop->task_factory);
+    Py_VISIT(loop->eager_factory);
     Py_VISIT(loop->current_handle);
     Py_VISIT(loop->context_pristine);
     Py_VISIT(loop->context_work);
@@ -115,6 +116,7 @@ loop_clear(LoopObject *loop)
     loop_drop_watchers(loop);
     Py_CLEAR(loop->exception_handler);
     Py_CLEAR(loop->task_factory);
+    Py_CLEAR(loop->eager_factory);
     Py_CLEAR(loop->current_handle);
     Py_CLEAR(loop->context_pristine);
     Py_CLEAR(loop->context_work);

@@ -95,6 +95,8 @@ typedef struct LoopObject {
     /* settings, all strong or NULL */
     PyObject *exception_handler;
     PyObject *task_factory;
+    PyObject *eager_factory; /* a factory that was set and is asyncio's eager
+                                one, making our Tasks: nobody need call it */
     PyObject *current_handle; /* debug mode: the handle that runs */
     PyObject *context_pristine; /* context.h: the copy that handles share */
     PyObject *context_work;     /* and the one to run in, NULL while in use */
@@ -107,6 +109,14 @@ typedef struct LoopObject {
 
 #define FA_POLL_EVERY 1024 /* poll after so many turns at the latest */
 #define FA_POLL_BRISK 4    /* the first turns of a run poll each */
+
+/* New tasks are ours and start eagerly. */
+static inline int
+loop_is_eager(const LoopObject *loop)
+{
+    return loop->task_factory != NULL &&
+           loop->task_factory == loop->eager_factory;
+}
 
 /* -- kinds of loops ------------------------------------------------------- */
 

@@ -24,8 +24,9 @@ wait_refused(PyObject *exc, const char *format, PyObject *name)
 static PyObject *
 wait_begin(ReaderObject *self, PyObject *name)
 {
-    if (reader_check(self, FA_READER_WAITER | FA_READER_EOF |
-                               FA_READER_PAUSED | FA_READER_LOOP) < 0)
+    if (reader_check(self, FA_READER_WAITER) < 0 ||
+        reader_check(self, FA_READER_EOF | FA_READER_PAUSED) < 0 ||
+        reader_check(self, FA_READER_LOOP) < 0)
     {
         return NULL;
     }
@@ -99,8 +100,9 @@ op_check(CoroObject *co)
 {
     ReaderObject *self = op_reader(co);
     if (FA_UNLIKELY(self->missing != 0) &&
-        reader_check(self, FA_READER_EXCEPTION | FA_READER_BUFFER |
-                               FA_READER_EOF | FA_READER_LIMIT) < 0)
+        (reader_check(self, FA_READER_EXCEPTION) < 0 ||
+         reader_check(self, FA_READER_BUFFER | FA_READER_EOF |
+                                FA_READER_LIMIT) < 0))
     {
         return -1;
     }
@@ -123,7 +125,9 @@ op_check(CoroObject *co)
     return -1;
 }
 
-/* n as a size: *out, saturated; below zero for any negative number. 0 or -1. */
+/* n as a size: *out, saturated; below zero for any negative number. A number
+   that is no integer (a float) is infinite here: it has yet to fail, where
+   asyncio cuts the buffer with it. 0 or -1. */
 static int
 op_size(PyObject *n, Py_ssize_t *out)
 {
@@ -143,8 +147,44 @@ op_size(PyObject *n, Py_ssize_t *out)
     if (negative != 0) {
         return negative < 0 ? -1 : 0;
     }
-    *out = PyNumber_AsSsize_t(n, NULL);
+    *out = PY_SSIZE_T_MAX;
+    if (PyIndex_Check(n)) {
+        *out = PyNumber_AsSsize_t(n, NULL);
+    }
     return *out == -1 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* That failure: buffer[:n]. */
+static FA_COLD PySendResult
+op_no_size(PyObject *n)
+{
+#if FA_HAS_TAKE_BYTES
+    PyErr_Format(PyExc_TypeError,
+                 "'%.200s' object cannot be interpreted as an integer",
+                 Py_TYPE(n)->tp_name);
+#else
+    (void)n;
+    PyErr_SetString(PyExc_TypeError, "slice indices must be integers or None "
+                                     "or have an __index__ method");
+#endif
+    return PYGEN_ERROR;
+}
+
+/* min(len, n) of a number that is no integer: is it len? 1, 0 or -1. */
+static FA_COLD int
+op_takes_all(PyObject *n, Py_ssize_t len)
+{
+#if FA_HAS_TAKE_BYTES
+    PyObject *number = PyLong_FromSsize_t(len);
+    int less = number == NULL ? -1
+                              : PyObject_RichCompareBool(n, number, Py_LT);
+    Py_XDECREF(number);
+    return less < 0 ? -1 : !less;
+#else
+    (void)n;
+    (void)len;
+    return 0;
+#endif
 }
 
 PySendResult
@@ -317,6 +357,13 @@ read_some(CoroObject *co, PyObject **result)
     if (FA_UNLIKELY(len < 0)) {
         return PYGEN_ERROR;
     }
+    PyObject *n = co->vars[OP_ARG];
+    if (FA_UNLIKELY(co->number == PY_SSIZE_T_MAX && !PyIndex_Check(n))) {
+        int all = op_takes_all(n, len);
+        if (all <= 0) {
+            return all < 0 ? PYGEN_ERROR : op_no_size(n);
+        }
+    }
     return op_return(co, len < co->number ? len : (Py_ssize_t)co->number,
                      result);
 }
@@ -387,6 +434,9 @@ exactly_begin(CoroObject *co, PyObject **result)
     }
     if (FA_UNLIKELY(op_check(co) < 0)) {
         return PYGEN_ERROR;
+    }
+    if (FA_UNLIKELY(!PyIndex_Check(co->vars[OP_ARG]))) {
+        return op_no_size(co->vars[OP_ARG]);
     }
     co->number = n;
     return FA_LIKELY(n > 0) ? exactly_look(co, result)

@@ -221,7 +221,9 @@ reader_pause(ReaderObject *self)
 static inline int
 reader_may_feed(ReaderObject *self)
 {
-    if (FA_UNLIKELY(reader_check(self, FA_READER_EOF | FA_READER_BUFFER) < 0)) {
+    if (FA_UNLIKELY(reader_check(self, FA_READER_EOF) < 0 ||
+                    reader_check(self, FA_READER_BUFFER) < 0))
+    {
         return -1;
     }
     int eof = reader_truth(self->eof);

@@ -370,7 +370,9 @@ static PyObject *
 Reader_at_eof(PyObject *op, PyObject *Py_UNUSED(ignored))
 {
     ReaderObject *self = (ReaderObject *)op;
-    if (reader_check(self, FA_READER_EOF | FA_READER_BUFFER) < 0) {
+    if (reader_check(self, FA_READER_EOF) < 0 ||
+        reader_check(self, FA_READER_BUFFER) < 0)
+    {
         return NULL;
     }
     int at = reader_at_eof(self);
@@ -479,7 +481,10 @@ static PyObject *
 Reader_repr(PyObject *op)
 {
     ReaderObject *self = (ReaderObject *)op;
-    if (reader_check(self, ~0u) < 0) {
+    if (reader_check(self, FA_READER_BUFFER) < 0 ||
+        reader_check(self, FA_READER_EOF) < 0 ||
+        reader_check(self, ~(unsigned)FA_READER_LOOP) < 0)
+    {
         return NULL;
     }
     PyObject *list = PyList_New(0);

@@ -282,9 +282,13 @@ PyObject *
 fa_create_task(fa_state *st, PyObject *loop, PyObject *coro)
 {
     LoopObject *ours = (LoopObject *)loop;
-    if (FA_LIKELY(loop_check(st, loop) && ours->task_factory == NULL &&
+    if (FA_LIKELY(loop_check(st, loop) &&
+                  (ours->task_factory == NULL || loop_is_eager(ours)) &&
                   !(ours->overridden & FA_OV_CREATE_TASK) && !ours->closed))
     {
+        if (FA_UNLIKELY(ours->task_factory != NULL)) {
+            return task_new(st, loop, coro, NULL, NULL, 1);
+        }
         PyObject *other = task_rebound(st);
         if (FA_LIKELY(other == NULL)) {
             return task_new(st, loop, coro, NULL, NULL, 0);

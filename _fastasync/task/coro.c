@@ -236,6 +236,7 @@ coro_run(CoroObject *co, PyObject *value, PyObject **result)
     co->state = FA_CORO_RUNNING;
     for (;;) {
         co->waits = FA_WAITS_NOT;
+        *result = NULL; // nothing of what an await gave, if the turn raises
         PySendResult status = co->kind->turn(co, value, result);
         Py_XDECREF(value);
         if (status != PYGEN_NEXT) {
@@ -390,9 +391,8 @@ coro_await(CoroObject *co, int stage, PyObject *aw)
     }
     PyAsyncMethods *async = Py_TYPE(aw)->tp_as_async;
     if (async == NULL || async->am_await == NULL) {
-        return coro_await_refused(
-            aw, "object %.100s can't be used in 'await' expression",
-            Py_TYPE(aw)->tp_name);
+        return coro_await_refused(aw, FA_NOT_AWAITABLE_TEXT,
+                                  Py_TYPE(aw)->tp_name);
     }
     PyObject *iter = async->am_await(aw);
     Py_DECREF(aw);

@@ -233,8 +233,7 @@ CoroFunction_get_signature(PyObject *self, void *Py_UNUSED(closure))
     return made;
 }
 
-/* The mark by which asyncio (`_is_coroutine`) and inspect (3.12+,
-   `_is_coroutine_marker`) know what is
+/* The mark by which asyncio (`_is_coroutine`) and inspect (3.12+) know what is
    a coroutine function and no Python function: `closure` is [module, name]. */
 static PyObject *
 CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
@@ -252,7 +251,7 @@ CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
 static const char *const mark_of_asyncio[] = {"asyncio.coroutines",
                                               "_is_coroutine"};
 static const char *const mark_of_inspect[] = {"inspect",
-                                              FA_INSPECT_COROUTINE_MARK};
+                                              FA_INSPECT_MARK_NAME};
 
 static PyGetSetDef CoroFunction_getset[] = {
     {"__name__", CoroFunction_get_name, NULL, NULL, NULL},

@@ -151,12 +151,9 @@ FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
 
 /* -- the type Task (task.c) ----------------------------------------------------- */
 
-/* What the garbage collector has not been shown of a task. */
-typedef enum {
-    FA_TRACKED,
-    FA_TASK_UNTRACKED,
-    FA_CONTEXT_UNTRACKED, /* neither the task nor its context */
-} fa_untracked;
+/* The task's context, its own from now on (new); NULL on error, and without one
+   if the task has none. */
+FA_INTERNAL PyObject *task_own_context(TaskObject *task);
 
 /* Show the task to the garbage collector, if it has not been. HOT */
 FA_INTERNAL void task_track_slow(TaskObject *task);

@@ -17,6 +17,7 @@
    Benchmarks: sleep0_1, create_task, future_await. */
 #include "task/private.h"
 #include "base/errors.h"
+#include "loop/context.h"
 #include "loop/current.h"
 #include "task/coro.h"
 
@@ -32,9 +33,11 @@ task_step_soon_slow(TaskObject *task, PyObject *exc)
         return -1;
     }
     PyObject *loop = Py_NewRef(task->fut.loop);
-    PyObject *context = Py_NewRef(task->context);
-    int rc = fa_call_soon(task->fut.st, loop, step, NULL, context);
-    Py_DECREF(context);
+    PyObject *context = task_own_context(task);
+    int rc = context == NULL ? -1
+                             : fa_call_soon(task->fut.st, loop, step, NULL,
+                                            context);
+    Py_XDECREF(context);
     Py_DECREF(loop);
     Py_DECREF(step);
     return rc;
@@ -140,7 +143,7 @@ task_subscribe(TaskObject *task, PyObject *fut)
     }
     PyObject *answer = NULL;
     PyObject *wakeup = task_wakeup_callable(task);
-    PyObject *context = Py_NewRef(task->context);
+    PyObject *context = Py_NewRef(task->context); // its own during a step
     if (wakeup != NULL) {
         PyObject *args[] = {NULL, wakeup, context};
         answer = PyObject_Vectorcall(add, args + 1,
@@ -402,32 +405,71 @@ task_step(TaskObject *task, PyObject *exc)
 
 /* -- on our ring --------------------------------------------------------------------- */
 
+/* A step in `context`, which is the task's own. 0 or -1. */
+static inline int
+task_run_in(LoopObject *loop, TaskObject *task, PyObject *context,
+            PyObject *exc)
+{
+    int rc = PyContext_Enter(context);
+    if (FA_UNLIKELY(rc < 0)) {
+        return -1;
+    }
+    if (FA_UNLIKELY(task->fut.loop != (PyObject *)loop)) {
+        rc = task_step_anywhere(task, exc); // initialised a second time
+    }
+    else if (FA_LIKELY((rc = loop_current_enter(loop, (PyObject *)task)) == 0))
+    {
+        rc = task_step(task, exc);
+        loop_current_leave(loop, (PyObject *)task,
+                           task->fut.state != FA_PENDING);
+    }
+    return FA_UNLIKELY(PyContext_Exit(context) < 0) ? -1 : rc;
+}
+
+/* The task shares its context: the loop lends it one for the step, and it keeps
+   that if it has left traces there. */
+static inline int
+task_run_shared(LoopObject *loop, TaskObject *task, PyObject *exc)
+{
+    PyObject *shared = task->context;
+    PyObject *work = loop_context_take(loop, shared);
+    if (FA_UNLIKELY(work == NULL)) {
+        return -1;
+    }
+    task->context = Py_NewRef(work);
+    task->shares_context = 0;
+    int rc = task_run_in(loop, task, work, exc);
+    if (FA_LIKELY(task->context == work && Py_REFCNT(work) == 2 &&
+                  context_vars(loop->st, work) ==
+                      context_vars(loop->st, shared)))
+    {
+        task->context = shared;
+        task->shares_context = 1;
+        Py_DECREF(work); // the task's
+        loop_context_give(loop, work);
+        return rc;
+    }
+    Py_DECREF(work);
+    Py_DECREF(shared);
+    return rc;
+}
+
 /* The step of a ring entry. `fut` is the future that woke the task, NULL if
    none did. Owns nothing. */
 static inline int
 task_run(LoopObject *loop, TaskObject *task, PyObject *exc, PyObject *fut)
 {
-    PyObject *context = Py_NewRef(task->context);
     int rc;
-    if (FA_UNLIKELY(!PyContext_CheckExact(context))) {
-        rc = task_run_odd_context(task, context, exc, fut);
+    if (FA_LIKELY(task->shares_context)) {
+        rc = task_run_shared(loop, task, exc);
     }
-    else if (FA_LIKELY((rc = PyContext_Enter(context)) == 0)) {
-        if (FA_UNLIKELY(task->fut.loop != (PyObject *)loop)) {
-            rc = task_step_anywhere(task, exc); // initialised a second time
-        }
-        else if (FA_LIKELY((rc = loop_current_enter(
-                                loop, (PyObject *)task)) == 0))
-        {
-            rc = task_step(task, exc);
-            loop_current_leave(loop, (PyObject *)task,
-                               task->fut.state != FA_PENDING);
-        }
-        if (FA_UNLIKELY(PyContext_Exit(context) < 0)) {
-            rc = -1;
-        }
+    else {
+        PyObject *context = Py_NewRef(task->context);
+        rc = FA_LIKELY(PyContext_CheckExact(context))
+                 ? task_run_in(loop, task, context, exc)
+                 : task_run_odd_context(task, context, exc, fut);
+        Py_DECREF(context);
     }
-    Py_DECREF(context);
     return FA_LIKELY(rc == 0) ? 0 : task_run_failed(loop, task, fut);
 }
 

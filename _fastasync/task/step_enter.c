@@ -100,7 +100,7 @@ task_eager_start(TaskObject *task)
         return -1;
     }
     registry_add(task);
-    PyObject *context = Py_NewRef(task->context);
+    PyObject *context = Py_NewRef(task->context); // its own when eager
     int rc = PyContext_Enter(context);
     if (rc == 0) {
         rc = task_step(task, NULL);

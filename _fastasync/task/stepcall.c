@@ -126,8 +126,13 @@ task_entry_callable(int which, PyObject *self, PyObject *arg,
     TaskObject *task = (TaskObject *)self;
     *callable = which ? task_wakeup_callable(task)
                       : task_step_callable(task, arg);
-    *context = Py_NewRef(task->context);
-    return *callable == NULL ? -1 : 0;
+    *context = task_own_context(task);
+    if (*callable == NULL || *context == NULL) {
+        Py_CLEAR(*callable);
+        Py_CLEAR(*context);
+        return -1;
+    }
+    return 0;
 }
 
 /* -- ring entries out of the ordinary ---------------------------------------------- */
@@ -202,10 +207,12 @@ task_run_failed(LoopObject *loop, TaskObject *task, PyObject *fut)
     PyObject *callable = fut != NULL ? task_wakeup_callable(task)
                                      : task_step_callable(task, NULL);
     PyObject *args = fut != NULL ? PyTuple_Pack(1, fut) : PyTuple_New(0);
+    PyObject *context = task_own_context(task);
     int rc = -1;
-    if (callable != NULL && args != NULL) {
-        rc = task_report_failure(loop, callable, args, task->context, exc);
+    if (callable != NULL && args != NULL && context != NULL) {
+        rc = task_report_failure(loop, callable, args, context, exc);
     }
+    Py_XDECREF(context);
     if (rc < 0 && !fa_err_is_exit()) {
         fa_err_unraisable((PyObject *)task);
         rc = 0;

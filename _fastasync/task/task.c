@@ -8,6 +8,7 @@
 #include "task/private.h"
 #include "base/args.h"
 #include "base/errors.h"
+#include "loop/context.h"
 #include "task/coro.h"
 #include "task/freelist.h"
 
@@ -41,20 +42,16 @@ task_keep_name(TaskObject *task, PyObject *name)
 /* -- the garbage collector ----------------------------------------------------------
 
    A task that was made by a running loop is reachable from the ring until its
-   first step: nothing is gained by showing it to the garbage collector, and its
-   context, before. Many a task ends in its first step; then it is only tracked
+   first step: nothing is gained by showing it to the garbage collector before.
+   Many a task ends in its first step; then it is only tracked
    if it can be part of a cycle. A tree of 56,000 tasks spends a third of its time
    in the collector otherwise. Benchmark: tree_none. */
 
 void
 task_track_slow(TaskObject *task)
 {
-    int what = task->untracked;
-    task->untracked = FA_TRACKED;
+    task->untracked = 0;
     PyObject_GC_Track(task);
-    if (what == FA_CONTEXT_UNTRACKED && task->context != NULL) {
-        PyObject_GC_Track(task->context);
-    }
 }
 
 void
@@ -76,10 +73,6 @@ static int
 Task_clear(PyObject *self)
 {
     TaskObject *task = (TaskObject *)self;
-    if (task->untracked == FA_CONTEXT_UNTRACKED && task->context != NULL) {
-        PyObject_GC_Track(task->context); // its destructor expects it to be
-        task->untracked = FA_TASK_UNTRACKED;
-    }
     future_clear(&task->fut);
     Py_CLEAR(task->coro);
     Py_CLEAR(task->context);
@@ -243,6 +236,31 @@ task_start(TaskObject *task, int eager)
     return 0;
 }
 
+/* A copy of the current context (new); shared with others if it can be. */
+static inline PyObject *
+task_context_copy(TaskObject *task, int eager, int *shared)
+{
+    LoopObject *engine = future_engine(&task->fut);
+    if (FA_LIKELY(engine != NULL && engine->running && !eager)) {
+        return loop_context_copy(engine, shared);
+    }
+    return PyContext_CopyCurrent();
+}
+
+PyObject *
+task_own_context(TaskObject *task)
+{
+    if (task->shares_context) {
+        PyObject *own = PyContext_Copy(task->context);
+        if (own == NULL) {
+            return NULL;
+        }
+        task->shares_context = 0;
+        Py_SETREF(task->context, own);
+    }
+    return Py_XNewRef(task->context);
+}
+
 /* What Task.__init__ does; in asyncio's order, as errors in between leave a
    task that its finalizer still judges. */
 static FA_HOT int
@@ -256,12 +274,15 @@ task_init(TaskObject *task, PyObject *loop, PyObject *coro, PyObject *name,
     if (task_check_coroutine(task, coro) < 0) {
         return -1;
     }
-    context = context == NULL || context == Py_None ? PyContext_CopyCurrent()
-                                                    : Py_NewRef(context);
+    int shared = 0;
+    context = context == NULL || context == Py_None
+                  ? task_context_copy(task, eager, &shared)
+                  : Py_NewRef(context);
     if (context == NULL) {
         return -1;
     }
     Py_XSETREF(task->context, context);
+    task->shares_context = (uint8_t)shared;
     Py_CLEAR(task->waiter);
     task->must_cancel = 0;
     task->log_destroy_pending = 1;
@@ -289,7 +310,7 @@ task_new(fa_state *st, PyObject *loop, PyObject *coro, PyObject *name,
     }
     TaskObject *task = (TaskObject *)self;
     task->fut.st = st;
-    task->untracked = FA_TASK_UNTRACKED;
+    task->untracked = 1;
     if (FA_UNLIKELY(task_init(task, loop, coro, name, context, eager) < 0)) {
         task_track(task);
         Py_DECREF(task);
@@ -301,10 +322,6 @@ task_new(fa_state *st, PyObject *loop, PyObject *coro, PyObject *name,
     }
     else if (FA_UNLIKELY(eager)) {
         task_track_if_needed(task);
-    }
-    else if (FA_LIKELY(context == NULL || context == Py_None)) {
-        task->untracked = FA_CONTEXT_UNTRACKED;
-        PyObject_GC_UnTrack(task->context);
     }
     return (PyObject *)task;
 }
@@ -589,8 +606,8 @@ PyDoc_STRVAR(Task_get_context_doc,
 static PyObject *
 Task_get_context(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    task_track((TaskObject *)self);
-    return task_or_none(((TaskObject *)self)->context);
+    TaskObject *task = (TaskObject *)self;
+    return task->context == NULL ? Py_NewRef(Py_None) : task_own_context(task);
 }
 #endif
 

@@ -68,7 +68,7 @@ struct TaskObject {
                                 the head's prev is the last (registry.c) */
     PyObject *coro;          /* strong; NULL before __init__ and after an eager
                                 start that finished */
-    PyObject *context;       /* strong */
+    PyObject *context;       /* strong; to be entered only if it is its own */
     union {
         PyObject *text;      /* strong or NULL, if `named` */
         uint64_t number;     /* else: "Task-<number>", made when asked for;
@@ -79,7 +79,9 @@ struct TaskObject {
     uint8_t named;
     uint8_t must_cancel;
     uint8_t log_destroy_pending;
-    uint8_t untracked;       /* fa_untracked (task.c) */
+    uint8_t untracked;       /* the garbage collector does not know it (yet) */
+    uint8_t shares_context;  /* context is the loop's pristine copy
+                                (loop/context.h); never so during a step */
 };
 
 /* -- tests ----------------------------------------------------------------- */
