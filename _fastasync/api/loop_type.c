@@ -18,7 +18,7 @@
     X(call_soon, FA_OV_CALL_SOON) X(time, FA_OV_TIME) \
     X(call_at, FA_OV_CALL_AT) X(create_task, FA_OV_CREATE_TASK) \
     X(get_debug, FA_OV_GET_DEBUG) X(run_forever, FA_OV_RUN_FOREVER) \
-    X(create_future, FA_OV_CREATE_FUTURE)
+    X(create_future, FA_OV_CREATE_FUTURE) X(call_later, FA_OV_CALL_LATER)
 
 /* Does `loop.name` find anything but LoopCore's method? 1, 0 or -1. */
 static int
@@ -244,6 +244,7 @@ Loop_get_ready(LoopObject *loop, void *Py_UNUSED(closure))
 static PyObject *
 Loop_get_scheduled(LoopObject *loop, void *Py_UNUSED(closure))
 {
+    loop_settle_timers(loop);
     Py_ssize_t len = (Py_ssize_t)loop->timers.len;
     PyObject *list = PyList_New(len);
     for (Py_ssize_t i = 0; list != NULL && i < len; i++) {

@@ -47,6 +47,25 @@
 /* ensure_future wraps what has only __await__ in an `async def` (before: in a
    generator, tasks._wrap_awaitable). */
 #define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
+/* gather handles futures that are done already before it returns. */
+#define FA_HAS_GATHER_EAGER FA_PY312
+/* asyncio.current_task is C, in its error texts too. */
+#define FA_HAS_C_CURRENT_TASK FA_PY312
+/* asyncio.create_task hands the name to the loop (before: sets it later). */
+#define FA_HAS_CREATE_TASK_NAME FA_PY313
+/* close() of a coroutine that returns a value returns it. */
+#define FA_CLOSE_RETURNS_VALUE FA_PY313
+/* A StopIteration thrown into a fresh coroutine comes out as it is. */
+#define FA_HAS_FREE_FIRST_THROW FA_PY312
+/* What `await 3` says. */
+#if FA_PY314
+#  define FA_AWAIT_REFUSED_TEXT "'%.100s' object can't be awaited"
+#else
+#  define FA_AWAIT_REFUSED_TEXT \
+    "object %.100s can't be used in 'await' expression"
+#endif
+/* A failing __await__ is named by its type. */
+#define FA_NAMES_AWAIT_TYPE FA_PY315
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
 /* Future.__init__ a second time is a RuntimeError. */
@@ -68,13 +87,6 @@
 #  define FA_INSPECT_MARK_NAME "_is_coroutine_mark"
 #else
 #  define FA_INSPECT_MARK_NAME "_is_coroutine_marker"
-#endif
-/* What `await` says of an object that cannot be awaited. */
-#if FA_PY314
-#  define FA_NOT_AWAITABLE_TEXT "'%.100s' object can't be awaited"
-#else
-#  define FA_NOT_AWAITABLE_TEXT \
-    "object %.100s can't be used in 'await' expression"
 #endif
 /* throw(type, value, traceback) is deprecated. */
 #define FA_WARNS_THROW_TRIPLE FA_PY312

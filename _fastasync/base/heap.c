@@ -6,6 +6,16 @@
 
 #include <stdlib.h>
 
+/* Four children each: with many timers every level costs a write to a node far
+   away, and this halves the levels. Benchmark: sleep_timers. */
+#define HEAP_ARITY 4
+
+static size_t
+heap_parent(size_t i)
+{
+    return (i - 1) / HEAP_ARITY;
+}
+
 static int
 heap_less(const fa_heap_item *a, const fa_heap_item *b)
 {
@@ -23,7 +33,7 @@ static void
 heap_sift_up(fa_heap *heap, size_t i, fa_heap_item item)
 {
     while (i > 0) {
-        size_t parent = (i - 1) / 2;
+        size_t parent = heap_parent(i);
         if (!heap_less(&item, &heap->items[parent])) {
             break;
         }
@@ -37,14 +47,16 @@ static void
 heap_sift_down(fa_heap *heap, size_t i, fa_heap_item item)
 {
     for (;;) {
-        size_t child = 2 * i + 1;
+        size_t child = HEAP_ARITY * i + 1;
         if (child >= heap->len) {
             break;
         }
-        if (child + 1 < heap->len &&
-            heap_less(&heap->items[child + 1], &heap->items[child]))
-        {
-            child++;
+        size_t end = child + HEAP_ARITY;
+        end = end < heap->len ? end : heap->len;
+        for (size_t other = child + 1; other < end; other++) {
+            if (heap_less(&heap->items[other], &heap->items[child])) {
+                child = other;
+            }
         }
         if (!heap_less(&heap->items[child], &item)) {
             break;
@@ -83,7 +95,7 @@ heap_remove(fa_heap *heap, fa_heap_node *node)
         return;
     }
     // the last item fills the hole; only one of the two ways will move it
-    if (i > 0 && heap_less(&last, &heap->items[(i - 1) / 2])) {
+    if (i > 0 && heap_less(&last, &heap->items[heap_parent(i)])) {
         heap_sift_up(heap, i, last);
     }
     else {

@@ -59,7 +59,8 @@ fa_state_init(fa_state *st)
     FA_IMPORTS(X)
 #undef X
     st->kw_context = PyTuple_Pack(1, st->str_context);
-    return st->kw_context == NULL ? -1 : 0;
+    st->kw_msg = PyTuple_Pack(1, st->str_msg);
+    return st->kw_context == NULL || st->kw_msg == NULL ? -1 : 0;
 }
 
 int
@@ -74,6 +75,7 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
     Py_VISIT(st->current_tasks);
     Py_VISIT(st->c_swap_current_task);
     Py_VISIT(st->kw_context);
+    Py_VISIT(st->kw_msg);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -95,6 +97,7 @@ fa_state_clear(fa_state *st)
     Py_CLEAR(st->current_tasks);
     Py_CLEAR(st->c_swap_current_task);
     Py_CLEAR(st->kw_context);
+    Py_CLEAR(st->kw_msg);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }

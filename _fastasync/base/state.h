@@ -13,7 +13,7 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) \
+    X(Coro) X(CoroFunction) X(CoroWrapper) X(Gather) X(Closure) \
     X(SocketTransport) X(ServerCore) X(Listener) \
     X(StreamProtocolCore) X(StreamReaderProtocol) \
     X(StreamReaderCore) X(StreamReader) X(StreamWriterCore) X(StreamWriter)
@@ -22,15 +22,16 @@
 #define FA_NAMES(X) \
     X(__await__) X(__class__) X(append) X(clear) X(pop) X(popleft) X(remove) X(send) \
     X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
-    X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
+    X(__asyncio_running_event_loop__) X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
     X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
-    X(_loop) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
+    X(_chain_future) X(current_task) X(future_add_to_awaited_by) \
+    X(future_discard_from_awaited_by) X(run_in_executor) X(_loop) X(_make_cancelled_error) X(_cancel_message) X(msg) X(_run) X(_set_coroutine_origin_tracking) X(_set_running_loop) \
     X(_start_serving) X(_stop_serving) X(_task_repr) \
     X(_timer_handle_cancelled) X(abort) X(add_done_callback) \
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(current_task) X(data_received) X(debug) X(done) \
+    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
     X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
@@ -51,6 +52,7 @@
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
+    X(c_current_task, "_asyncio", "current_task") \
     X(c_awaited_by_add, "_asyncio", "future_add_to_awaited_by") \
     X(c_awaited_by_discard, "_asyncio", "future_discard_from_awaited_by")
 #else
@@ -71,6 +73,7 @@
     X(get_asyncgen_hooks, "sys", "get_asyncgen_hooks") \
     X(asyncio_Future, "_asyncio", "Future") \
     X(asyncio_Task, "_asyncio", "Task") \
+    X(asyncio_GatheringFuture, "asyncio.tasks", "_GatheringFuture") \
     X(BufferedProtocol, "asyncio.protocols", "BufferedProtocol") \
     X(TransportSocket, "asyncio.trsock", "TransportSocket") \
     X(run_until_complete_cb, "asyncio.base_events", "_run_until_complete_cb") \
@@ -83,6 +86,7 @@
     X(set_result_unless_cancelled, "asyncio.futures", \
       "_set_result_unless_cancelled") \
     X(isawaitable, "inspect", "isawaitable") \
+    X(partial, "functools", "partial") \
     X(deque, "collections", "deque") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
@@ -134,27 +138,41 @@ typedef struct fa_state {
     Py_ssize_t tstate_task;    /* 3.14+: offset of the field in the thread
                                   state, 0 = not found, use the functions */
     Py_ssize_t tstate_loop;    /* 3.13+: the same for the running loop */
+    int running_kept;          /* before: how it is kept in the thread's dict
+                                  (current.c), 0 = not known */
+    volatile uint32_t *forkmark; /* owned or NULL: 0 in a forked child (os.h) */
+    int pid;                   /* of this process, while *forkmark is not 0 */
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
+    PyObject *kw_msg;     /* strong: ("msg",) */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
+    int shield_logs;           /* asyncio.tasks has _log_on_exception (3.14, and
+                                  late releases of 3.13) */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
 
-    /* The two entry functions that run a task step (set by task_types_init):
-       the loop settles the current task before any other entry. Of type
-       fa_run, which base/ring.h defines. */
-    int (*task_runs[2])(struct LoopObject *, PyObject *, PyObject *);
+    /* The entry functions of task/ (set by task_types_init), of type fa_run,
+       which base/ring.h defines: the first two run a task's step (the loop
+       settles the current task before any other entry), the third tells a
+       closure. */
+    int (*task_runs[3])(struct LoopObject *, PyObject *, PyObject *);
 
-    /* What asyncio would have scheduled for such an entry (`which`: 0 or 1):
-       a callable and the task's context, both new. 0 or -1. */
-    int (*task_entry)(int which, PyObject *task, PyObject *arg,
+    /* What asyncio would have scheduled for such an entry (`which` of them):
+       a callable and its context, both new. 0 or -1. */
+    int (*task_entry)(int which, PyObject *self, PyObject *arg,
                       PyObject **callable, PyObject **context);
 
     /* How transports feed a stream protocol without a call into Python
        (net/net.h); constant, set by stream_types_init. */
     const struct fa_sink *stream_sink;
+
+    /* futures._set_result_unless_cancelled(fut, result) of a timer, without the
+       Python function: 1 = done, 0 = it must be called after all, -1 =
+       error. Runs no Python code. */
+    int (*timer_sets_result)(struct fa_state *st, PyObject *fut,
+                             PyObject *result);
 
     /* Show an object to the garbage collector if it is a task that has not
        been shown yet; the loop has stopped with it in the ring. */
@@ -165,6 +183,7 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_closures;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */
 

@@ -3,6 +3,9 @@
 
 #include "base/errors.h"
 
+#include <sys/types.h>
+#include <unistd.h>
+
 /* asyncio's own functions: they raise what asyncio raises. */
 static int
 current_call(PyObject *function, LoopObject *loop, PyObject *task)
@@ -73,12 +76,79 @@ current_find_loop(fa_state *st)
     return done == NULL ? -1 : 0;
 }
 
-#else
+#else /* in the thread's dict */
 
+/* asyncio stores the loop in the thread's dict: 3.12 itself, 3.11 in a holder
+   together with the process id, so that a forked child has no loop. It asks
+   for the id at every call; we have a page for that (os/forkmark.c). */
+enum { RUNNING_UNKNOWN, RUNNING_ITSELF, RUNNING_HOLDER };
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *loop;
+    pid_t pid;
+} current_holder;
+
+/* How asyncio has stored `needle`. */
 static int
-current_find_loop(fa_state *Py_UNUSED(st))
+current_how_kept(fa_state *st, PyObject *needle)
 {
-    return 0;
+    PyObject *dict = PyThreadState_GetDict();
+    PyObject *kept = dict == NULL
+                         ? NULL
+                         : PyDict_GetItemWithError(
+                               dict, st->str___asyncio_running_event_loop__);
+    if (kept == NULL || kept == needle) {
+        return kept == NULL ? RUNNING_UNKNOWN : RUNNING_ITSELF;
+    }
+    current_holder *holder = (current_holder *)kept;
+    if (Py_TYPE(kept)->tp_basicsize == (Py_ssize_t)sizeof(current_holder) &&
+        holder->loop == needle && holder->pid == getpid() &&
+        (st->forkmark != NULL || forkmark_open(&st->forkmark) == 0))
+    {
+        return RUNNING_HOLDER;
+    }
+    return RUNNING_UNKNOWN;
+}
+
+/* Find out by storing a sentinel. 0 or -1. */
+static int
+current_find_loop(fa_state *st)
+{
+    PyObject *former = PyObject_CallNoArgs(st->c_get_running_loop);
+    PyObject *sentinel = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    PyObject *done = NULL;
+    if (former != NULL && sentinel != NULL) {
+        done = PyObject_CallOneArg(st->c_set_running_loop, sentinel);
+    }
+    if (done != NULL) {
+        st->running_kept = current_how_kept(st, sentinel);
+        Py_SETREF(done, PyObject_CallOneArg(st->c_set_running_loop, former));
+    }
+    Py_XDECREF(former);
+    Py_XDECREF(sentinel);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
+/* The loop in the thread's dict (borrowed); NULL: none, or an error. */
+static inline PyObject *
+current_kept_loop(fa_state *st)
+{
+    PyObject *dict = PyThreadState_GetDict();
+    PyObject *kept = dict == NULL
+                         ? NULL
+                         : PyDict_GetItemWithError(
+                               dict, st->str___asyncio_running_event_loop__);
+    if (kept == NULL || st->running_kept == RUNNING_ITSELF) {
+        return kept;
+    }
+    if (FA_UNLIKELY(*st->forkmark == 0)) {
+        st->pid = getpid();
+        *st->forkmark = 1;
+    }
+    current_holder *holder = (current_holder *)kept;
+    return FA_LIKELY(holder->pid == st->pid) ? holder->loop : NULL;
 }
 
 #endif
@@ -86,11 +156,19 @@ current_find_loop(fa_state *Py_UNUSED(st))
 int
 fa_running_loop(fa_state *st, PyObject **out)
 {
+#if FA_HAS_TSTATE_LOOP
     if (FA_LIKELY(st->tstate_loop)) {
         char *tstate = (char *)PyThreadState_Get();
         *out = Py_XNewRef(*(PyObject **)(tstate + st->tstate_loop));
         return 0;
     }
+#else
+    if (FA_LIKELY(st->running_kept)) {
+        PyObject *kept = current_kept_loop(st);
+        *out = kept == Py_None ? NULL : Py_XNewRef(kept);
+        return kept == NULL && PyErr_Occurred() ? -1 : 0;
+    }
+#endif
     PyObject *loop = PyObject_CallNoArgs(st->c_get_running_loop);
     if (loop == NULL) {
         *out = NULL;
@@ -101,6 +179,17 @@ fa_running_loop(fa_state *st, PyObject **out)
     }
     *out = loop;
     return 0;
+}
+
+void
+loop_current_clear(fa_state *st)
+{
+    if (st->forkmark != NULL) {
+        volatile uint32_t *mark = st->forkmark;
+        st->forkmark = NULL;
+        st->running_kept = 0;
+        forkmark_close(mark);
+    }
 }
 
 /* -- the current task --------------------------------------------------------- */

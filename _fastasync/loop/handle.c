@@ -159,6 +159,7 @@ Handle_dealloc(HandleObject *handle)
     {
         handle->cancelled = 0;
         handle->scheduled = 0;
+        handle->light = 0;
         handle->callback = (PyObject *)st->handles[kind].first;
         st->handles[kind].first = handle;
         st->handles[kind].count++;
@@ -465,6 +466,7 @@ handle_run_slow(HandleObject *handle)
 void
 handle_settle(PyObject *self)
 {
+    ((HandleObject *)self)->light = 0;
     if (!PyObject_GC_IsTracked(self)) {
         PyObject_GC_Track(self);
     }
@@ -494,6 +496,21 @@ handle_own_context(LoopObject *loop, HandleObject *handle)
     return 0;
 }
 
+/* HOT. The timer of a sleep, whose context nobody can see. 1 = it has been
+   run, 0 = it must be called, -1 = error. */
+static inline int
+handle_sets_result(HandleObject *handle)
+{
+    fa_state *st = handle->st;
+    if (handle->kind != FA_TIMER || handle->nargs != 2 ||
+        handle->callback != st->set_result_unless_cancelled)
+    {
+        return 0;
+    }
+    return st->timer_sets_result(st, handle->inline_args[0],
+                                 handle->inline_args[1]);
+}
+
 int
 handle_run(LoopObject *loop, PyObject *self, PyObject *Py_UNUSED(arg))
 {
@@ -513,6 +530,17 @@ handle_run(LoopObject *loop, PyObject *self, PyObject *Py_UNUSED(arg))
             return rc;
         }
         rc = 0;
+    }
+    rc = handle_sets_result(handle);
+    if (rc != 0) {
+        rc = FA_LIKELY(rc > 0) ? 0 : handle_failed(handle);
+        if (FA_LIKELY(handle->light)) {
+            handle_drop_call(handle); // nobody can miss it; no cycle is left
+            Py_DECREF(handle);
+            return rc;
+        }
+        handle_release(handle);
+        return rc;
     }
     int shared = handle->shared;
     handle->running++;
@@ -606,6 +634,12 @@ handle_cancel(HandleObject *handle)
         handle_drop_call(handle);
     }
     return 0;
+}
+
+int
+timer_cancel(PyObject *timer)
+{
+    return handle_cancel((HandleObject *)timer);
 }
 
 PyObject *

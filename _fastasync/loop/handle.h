@@ -36,6 +36,9 @@ struct HandleObject {
     uint8_t kind;              /* FA_HANDLE, FA_TIMER, FA_THREADSAFE */
     /* TimerHandle only */
     uint8_t scheduled;
+    uint8_t light;             /* only C code holds it: nothing of it is shown,
+                                  not even to the garbage collector while the
+                                  loop runs; see loop_call_at_light */
     fa_heap_node node;
     double when;               /* seconds of loop.time() */
     PyObject *when_obj;        /* strong or NULL: as given to call_at */

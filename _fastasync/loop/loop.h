@@ -31,6 +31,7 @@ enum {
     FA_OV_GET_DEBUG = 1 << 4,
     FA_OV_RUN_FOREVER = 1 << 5,
     FA_OV_CREATE_FUTURE = 1 << 6,
+    FA_OV_CALL_LATER = 1 << 7,
 };
 
 /* Who is told that a file descriptor is ready. */
@@ -89,6 +90,7 @@ typedef struct LoopObject {
     uint8_t current_stale; /* current.h */
     uint8_t foreign_transports; /* loop._transports (Python) names owners of
                                    fds that are no transports of ours */
+    uint8_t light_timers;  /* some of the timers may be light (handle.h) */
     uint8_t was_debug;     /* set_debug(True) was called: origin tracking may
                               have to be reset */
 
@@ -164,6 +166,17 @@ FA_INTERNAL PyObject *loop_call_at(LoopObject *loop, double when,
                                    PyObject *const *args, Py_ssize_t nargs,
                                    PyObject *context);
 
+/* HOT. The same for a caller in C who keeps the handle to himself and does
+   nothing but timer_cancel with it, before he lets it go. A loop with many
+   sleepers then has one object less each for the garbage collector to walk. */
+FA_INTERNAL PyObject *loop_call_at_light(LoopObject *loop, double when,
+                                         PyObject *callback,
+                                         PyObject *const *args,
+                                         Py_ssize_t nargs);
+
+/* timer.cancel() of an exact TimerHandle. May run Python code. 0 or -1. */
+FA_INTERNAL int timer_cancel(PyObject *timer);
+
 /* loop.time() in seconds, honouring a replaced method; -1.0 and an exception
    on failure (test PyErr_Occurred). */
 FA_INTERNAL double loop_time(LoopObject *loop);
@@ -198,6 +211,9 @@ FA_INTERNAL int loop_run_once(LoopObject *loop);
 /* The loop is not running any more (loop->running is 0): make the garbage
    collector see the handles that still wait. */
 FA_INTERNAL void loop_settle_handles(LoopObject *loop);
+
+/* The same for its timers: also when somebody wants to see them. */
+FA_INTERNAL void loop_settle_timers(LoopObject *loop);
 
 /* -- readiness (io.c) ----------------------------------------------------- */
 
@@ -261,6 +277,9 @@ FA_INTERNAL int fa_loop_debug(fa_state *st, PyObject *loop);
 /* HOT. The running loop of this thread as asyncio sees it (current.c): 0 and a
    new reference or NULL in *out; -1 on error. */
 FA_INTERNAL int fa_running_loop(fa_state *st, PyObject **out);
+
+/* Give back what finding it took; called when the module state is cleared. */
+FA_INTERNAL void loop_current_clear(fa_state *st);
 
 /* -- life (loop.c) -------------------------------------------------------- */
 

@@ -81,6 +81,7 @@ loop_run_hooked(LoopObject *loop, fa_ready entry)
     fa_state *st = loop->st;
     int which = entry.run == st->task_runs[0]   ? 0
                 : entry.run == st->task_runs[1] ? 1
+                : entry.run == st->task_runs[2] ? 2
                                                 : -1;
     if (which < 0) {
         return entry.run(loop, entry.self, entry.arg);
@@ -89,7 +90,7 @@ loop_run_hooked(LoopObject *loop, fa_ready entry)
     int rc = st->task_entry(which, entry.self, entry.arg, &callable, &context);
     if (rc == 0) {
         HandleObject *handle = handle_new(loop, FA_HANDLE, callable,
-                                          &entry.arg, which, context);
+                                          &entry.arg, which > 0, context);
         rc = handle == NULL ? -1 : handle_run(loop, (PyObject *)handle, NULL);
     }
     Py_XDECREF(callable);
@@ -156,6 +157,7 @@ loop_run_once(LoopObject *loop)
 void
 loop_settle_handles(LoopObject *loop)
 {
+    loop_settle_timers(loop);
     for (size_t i = 0; i < ring_len(&loop->ready); i++) {
         fa_ready *entry = ring_at(&loop->ready, i);
         if (entry->run == handle_run) {

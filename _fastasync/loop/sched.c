@@ -192,6 +192,32 @@ loop_call_at(LoopObject *loop, double when, PyObject *when_obj,
     return Py_NewRef((PyObject *)timer); // one for the heap, one returned
 }
 
+PyObject *
+loop_call_at_light(LoopObject *loop, double when, PyObject *callback,
+                   PyObject *const *args, Py_ssize_t nargs)
+{
+    PyObject *timer =
+        loop_call_at(loop, when, NULL, callback, args, nargs, NULL);
+    if (FA_LIKELY(timer != NULL && loop->running && !FA_GIL_DISABLED)) {
+        PyObject_GC_UnTrack(timer);
+        ((HandleObject *)timer)->light = 1;
+        loop->light_timers = 1;
+    }
+    return timer;
+}
+
+void
+loop_settle_timers(LoopObject *loop)
+{
+    if (loop->light_timers) {
+        loop->light_timers = 0;
+        for (size_t i = 0; i < loop->timers.len; i++) {
+            handle_settle((PyObject *)FA_CONTAINER_OF(
+                loop->timers.items[i].node, HandleObject, node));
+        }
+    }
+}
+
 int64_t
 loop_next_timer(LoopObject *loop)
 {

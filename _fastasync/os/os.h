@@ -74,6 +74,12 @@ clock_ticks(void)
 #endif
 }
 
+/* -- forkmark (forkmark.c) ------------------------------------------------ */
+
+/* A word, 0 at first, that becomes 0 again in a forked child. 0 or -errno. */
+FA_INTERNAL int forkmark_open(volatile uint32_t **mark);
+FA_INTERNAL void forkmark_close(volatile uint32_t *mark);
+
 /* -- socket (sock.c) ------------------------------------------------------ */
 
 FA_INTERNAL int os_close(int fd);

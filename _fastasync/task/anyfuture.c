@@ -61,17 +61,17 @@ fa_future_set_result(fa_state *st, PyObject *fut, PyObject *value)
 int
 fa_future_set_exception(fa_state *st, PyObject *fut, PyObject *exc)
 {
+    if (FA_LIKELY(Py_IS_TYPE(fut, st->FutureType))) {
+        return future_set_exception((FutureObject *)fut, exc);
+    }
     return future_tell(fut, st->str_set_exception, exc);
 }
 
 int
 fa_future_cancel(fa_state *st, PyObject *fut, PyObject *msg)
 {
-    if (FA_LIKELY(Py_IS_TYPE(fut, st->FutureType))) {
-        return future_cancel((FutureObject *)fut, msg);
-    }
-    if (Py_IS_TYPE(fut, st->TaskType)) {
-        return task_cancel((TaskObject *)fut, msg);
+    if (FA_LIKELY(future_plain(st, fut))) {
+        return future_cancel_plain(st, fut, msg);
     }
     PyObject *answer = msg == NULL
                            ? PyObject_CallMethodNoArgs(fut, st->str_cancel)
@@ -127,6 +127,31 @@ fa_future_remove_done_callback(fa_state *st, PyObject *fut, PyObject *fn)
     return callbacks_remove((FutureObject *)fut, fn) < 0 ? -1 : 0;
 }
 
+FA_COLD int
+future_outcome_slow(fa_state *st, PyObject *fut, int want, PyObject **value)
+{
+    int cancelled = fa_future_cancelled(st, fut);
+    if (cancelled != 0) {
+        return cancelled < 0 ? -1 : FA_SAYS_CANCELLED;
+    }
+    PyObject *exc = PyObject_CallMethodNoArgs(fut, st->str_exception);
+    if (exc == NULL) {
+        return -1;
+    }
+    if (exc != Py_None) {
+        *value = exc;
+        return FA_SAYS_RAISED;
+    }
+    Py_DECREF(exc);
+    if (want) {
+        *value = PyObject_CallMethodNoArgs(fut, st->str_result);
+        if (*value == NULL) {
+            return -1;
+        }
+    }
+    return FA_SAYS_RESULT;
+}
+
 /* -- asyncio's questions ----------------------------------------------------------- */
 
 int
@@ -157,6 +182,9 @@ fa_iscoroutine(fa_state *st, PyObject *obj)
 {
     if (FA_LIKELY(PyCoro_CheckExact(obj) || coro_check(st, obj))) {
         return 1;
+    }
+    if (future_check_exact(st, obj)) {
+        return 0;
     }
     PyObject *answer = PyObject_CallOneArg(st->iscoroutine, obj);
     if (answer == NULL) {
@@ -196,8 +224,7 @@ fa_current_task(fa_state *st, PyObject *loop, PyObject **out)
             *(PyObject **)((char *)tstate + st->tstate_task));
         return 0;
     }
-    *out = PyObject_CallMethodOneArg(st->mod_tasks, st->str_current_task,
-                                     loop);
+    *out = PyObject_CallOneArg(st->c_current_task, loop);
     if (*out == Py_None) {
         Py_CLEAR(*out);
         return 0;

@@ -90,3 +90,51 @@ future_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
     }
     return awaited_by_discard((FutureObject *)fut, waiter);
 }
+
+#if FA_HAS_AWAITED_BY
+
+/* futures.name(fut, waiter), whatever that is now, for a future not ours. */
+static int
+awaited_by_call(fa_state *st, PyObject *name, PyObject *fut, PyObject *waiter)
+{
+    PyObject *args[] = {st->mod_futures, fut, waiter};
+    PyObject *answer = PyObject_VectorcallMethod(name, args, 3, NULL);
+    Py_XDECREF(answer);
+    return answer == NULL ? -1 : 0;
+}
+
+int
+fa_awaited_by_add(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_add(st, fut, waiter)
+               : awaited_by_call(st, st->str_future_add_to_awaited_by, fut,
+                                 waiter);
+}
+
+int
+fa_awaited_by_discard(fa_state *st, PyObject *fut, PyObject *waiter)
+{
+    return FA_LIKELY(future_check(st, fut))
+               ? future_awaited_by_discard(st, fut, waiter)
+               : awaited_by_call(st, st->str_future_discard_from_awaited_by,
+                                 fut, waiter);
+}
+
+#else
+
+int
+fa_awaited_by_add(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                  PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+int
+fa_awaited_by_discard(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(fut),
+                      PyObject *Py_UNUSED(waiter))
+{
+    return 0;
+}
+
+#endif

@@ -5,7 +5,8 @@
    stored as itself, with context NULL: nothing is allocated for it, and when
    the future is done it goes into the ring as it is (task_run_wakeup). Only who
    looks at `_callbacks`, or a loop that must be asked through call_soon, gets to
-   see the callable that asyncio would have stored.
+   see the callable that asyncio would have stored. A closure (task/closure.h)
+   is stored in the same way, and is such a callable itself.
 
    Invariant: whatever is handed out to Python has left the future before; an
    __eq__ or a call_soon may do to the future what it likes. While callbacks are
@@ -13,7 +14,7 @@
    at the end.
    Cost: adding and scheduling O(1) each, removing one comparison each. HOT:
    future_add_waiter and callbacks_schedule, once per await. */
-#include "task/private.h"
+#include "task/closure.h"
 
 #include <string.h>
 
@@ -42,7 +43,8 @@ callbacks_grow(FutureObject *fut)
     return 0;
 }
 
-/* Append to a pending future; both borrowed, `context` NULL for a task. */
+/* Append to a pending future; both borrowed, `context` NULL for a task or a
+   closure. */
 static inline int
 callbacks_append(FutureObject *fut, PyObject *fn, PyObject *context)
 {
@@ -111,17 +113,21 @@ callback_schedule_slow(FutureObject *fut, fa_callback cb)
     PyObject *loop = Py_NewRef(fut->loop);
     PyObject *fn = cb.fn;
     PyObject *context = cb.context;
-    if (context == NULL) {
+    if (context == NULL && closure_check(fut->st, fn)) {
+        context = Py_NewRef(closure_context(fn));
+    }
+    else if (context == NULL) {
         TaskObject *task = (TaskObject *)cb.fn;
-        context = Py_NewRef(task->context);
+        context = task_own_context(task);
         fn = task_wakeup_callable(task);
         Py_DECREF(task);
     }
-    int rc = fn == NULL ? -1
-                        : fa_call_soon(fut->st, loop, fn, (PyObject *)fut,
-                                       context == Py_None ? NULL : context);
+    int rc = fn == NULL || context == NULL
+                 ? -1
+                 : fa_call_soon(fut->st, loop, fn, (PyObject *)fut,
+                                context == Py_None ? NULL : context);
     Py_XDECREF(fn);
-    Py_DECREF(context);
+    Py_XDECREF(context);
     Py_DECREF(loop);
     return rc;
 }
@@ -131,7 +137,9 @@ callback_schedule(FutureObject *fut, fa_callback cb)
 {
     LoopObject *loop = future_engine(fut);
     if (FA_LIKELY(loop != NULL && cb.context == NULL)) {
-        return loop_push(loop, task_run_wakeup, cb.fn, Py_NewRef(fut));
+        fa_run run = FA_LIKELY(!closure_check(fut->st, cb.fn))
+                         ? task_run_wakeup : closure_run;
+        return loop_push(loop, run, cb.fn, Py_NewRef(fut));
     }
     return callback_schedule_slow(fut, cb);
 }
@@ -197,23 +205,36 @@ future_add_waiter(FutureObject *fut, TaskObject *task)
     return callback_schedule(fut, cb);
 }
 
+FA_HOT int
+future_add_closure(FutureObject *fut, PyObject *closure)
+{
+    if (FA_LIKELY(fut->state == FA_PENDING)) {
+        return callbacks_append(fut, closure, NULL);
+    }
+    fa_callback cb = {Py_NewRef(closure), NULL};
+    return callback_schedule(fut, cb);
+}
+
 /* -- looking and removing ----------------------------------------------------------- */
 
 /* What asyncio would have stored: new references in *fn and *context. */
 static int
-callback_show(fa_callback cb, PyObject **fn, PyObject **context)
+callback_show(fa_state *st, fa_callback cb, PyObject **fn, PyObject **context)
 {
-    if (cb.context != NULL) {
+    if (cb.context != NULL || closure_check(st, cb.fn)) {
         *fn = Py_NewRef(cb.fn);
-        *context = Py_NewRef(cb.context);
+        *context = Py_NewRef(cb.context != NULL ? cb.context
+                                                : closure_context(cb.fn));
         return 0;
     }
     TaskObject *task = (TaskObject *)cb.fn;
-    PyObject *task_context = Py_NewRef(task->context);
-    *fn = task_wakeup_callable(task); // may collect garbage
-    *context = task_context;
-    if (*fn == NULL) {
-        Py_DECREF(task_context);
+    Py_INCREF(task);
+    *context = task_own_context(task); // may collect garbage, as may the next
+    *fn = task_wakeup_callable(task);
+    Py_DECREF(task);
+    if (*fn == NULL || *context == NULL) {
+        Py_CLEAR(*fn);
+        Py_CLEAR(*context);
         return -1;
     }
     return 0;
@@ -221,10 +242,10 @@ callback_show(fa_callback cb, PyObject **fn, PyObject **context)
 
 /* Is this entry to be removed? 1, 0, -1. */
 static int
-callback_matches(fa_callback cb, PyObject *fn)
+callback_matches(fa_state *st, fa_callback cb, PyObject *fn)
 {
     PyObject *shown, *context;
-    if (callback_show(cb, &shown, &context) < 0) {
+    if (callback_show(st, cb, &shown, &context) < 0) {
         return -1;
     }
     int equal = PyObject_RichCompareBool(shown, fn, Py_EQ);
@@ -276,7 +297,7 @@ callbacks_remove(FutureObject *fut, PyObject *fn)
             continue;
         }
         Py_INCREF(cb.fn);
-        int equal = callback_matches(cb, fn);
+        int equal = callback_matches(fut->st, cb, fn);
         fa_callback *now = callback_at(fut, i);
         if (equal > 0 && now != NULL && now->fn == cb.fn) {
             fa_callback gone = *now;
@@ -297,13 +318,13 @@ callbacks_remove(FutureObject *fut, PyObject *fn)
 
 /* Append the entry to the list, unless it is a gap. */
 static int
-callbacks_list_one(PyObject *list, fa_callback cb)
+callbacks_list_one(fa_state *st, PyObject *list, fa_callback cb)
 {
     PyObject *fn, *context;
     if (cb.fn == NULL) {
         return 0;
     }
-    if (callback_show(cb, &fn, &context) < 0) {
+    if (callback_show(st, cb, &fn, &context) < 0) {
         return -1;
     }
     PyObject *pair = PyTuple_Pack(2, fn, context);
@@ -325,7 +346,7 @@ callbacks_list(FutureObject *fut)
         return NULL;
     }
     for (size_t i = 0; callback_at(fut, i) != NULL; i++) {
-        if (callbacks_list_one(list, *callback_at(fut, i)) < 0) {
+        if (callbacks_list_one(fut->st, list, *callback_at(fut, i)) < 0) {
             Py_DECREF(list);
             return NULL;
         }

@@ -179,8 +179,14 @@ coro_future_value(CoroObject *co)
     else {
         value = NULL;
     }
-    Py_DECREF(fut); // never the last one: whoever has woken us holds it; else
-    return value;   // the raised exception stays untouched by a plain dealloc
+    if (FA_LIKELY(value != NULL)) {
+        Py_DECREF(fut);
+        return value;
+    }
+    PyObject *raised = fa_err_take(); // freeing the future may run Python code
+    Py_DECREF(fut);
+    fa_err_restore(raised);
+    return NULL;
 }
 
 /* The iterator that is awaited gave `status`. 1: it is suspended, `got` is
@@ -327,6 +333,39 @@ coro_await_refused(PyObject *aw, const char *format, const char *what)
     return PYGEN_ERROR;
 }
 
+#if FA_NAMES_AWAIT_TYPE
+/* `iter` (taken over) is what aw.__await__() (likewise) has returned. */
+static FA_COLD PySendResult
+coro_iter_refused(PyObject *aw, PyObject *iter, int native)
+{
+    if (native) {
+        PyErr_Format(PyExc_TypeError,
+                     "%T.__await__() must return an iterator, not coroutine",
+                     aw);
+    }
+    else {
+        PyErr_Format(PyExc_TypeError,
+                     "%T.__await__() must return an iterator, not %T", aw,
+                     iter);
+    }
+    Py_DECREF(aw);
+    Py_DECREF(iter);
+    return PYGEN_ERROR;
+}
+#else
+static FA_COLD PySendResult
+coro_iter_refused(PyObject *aw, PyObject *iter, int native)
+{
+    Py_DECREF(aw);
+    return native ? coro_await_refused(
+                        iter, "__await__() returned a coroutine%s", "")
+                  : coro_await_refused(
+                        iter,
+                        "__await__() returned non-iterator of type '%.100s'",
+                        Py_TYPE(iter)->tp_name);
+}
+#endif
+
 /* A coroutine, or a generator that types.coroutine has made one: 1; 0; -1. */
 static int
 coro_is_native(PyObject *aw)
@@ -391,24 +430,20 @@ coro_await(CoroObject *co, int stage, PyObject *aw)
     }
     PyAsyncMethods *async = Py_TYPE(aw)->tp_as_async;
     if (async == NULL || async->am_await == NULL) {
-        return coro_await_refused(aw, FA_NOT_AWAITABLE_TEXT,
-                                  Py_TYPE(aw)->tp_name);
+        return coro_await_refused(
+            aw, FA_AWAIT_REFUSED_TEXT,
+            Py_TYPE(aw)->tp_name);
     }
     PyObject *iter = async->am_await(aw);
-    Py_DECREF(aw);
     if (iter == NULL) {
+        Py_DECREF(aw);
         return PYGEN_ERROR;
     }
-    if (!PyIter_Check(iter)) {
-        return coro_await_refused(
-            iter, "__await__() returned non-iterator of type '%.100s'",
-            Py_TYPE(iter)->tp_name);
-    }
     native = coro_is_native(iter);
-    if (native != 0) {
-        return coro_await_refused(iter, "__await__() returned a coroutine%s",
-                                  "");
+    if (FA_UNLIKELY(native != 0 || !PyIter_Check(iter))) {
+        return coro_iter_refused(aw, iter, native);
     }
+    Py_DECREF(aw);
     return coro_await_iter(co, stage, iter);
 }
 
@@ -463,8 +498,16 @@ coro_throw(CoroObject *co, PyObject *exc, PyObject **result)
         return coro_refuse(co);
     }
     if (co->state == FA_CORO_NEW) {
-        fa_err_restore(Py_NewRef(exc)); // raised before its first line
-        return coro_finish(co, PYGEN_ERROR);
+        // raised before its first line, and there PEP 479 has no hold (3.12+)
+        co->state = FA_CORO_DONE;
+        coro_forget(co);
+        fa_err_restore(Py_NewRef(exc));
+        if (!FA_HAS_FREE_FIRST_THROW &&
+            PyErr_ExceptionMatches(PyExc_StopIteration))
+        {
+            coro_refuse_stop();
+        }
+        return PYGEN_ERROR;
     }
     co->state = FA_CORO_RUNNING;
     if (co->waits == FA_WAITS_ITER) {
@@ -527,6 +570,9 @@ Coro_close(PyObject *self, PyObject *Py_UNUSED(ignored))
     PyObject *result;
     PySendResult status = coro_throw(co, exc, &result);
     Py_DECREF(exc);
+    if (FA_CLOSE_RETURNS_VALUE && status == PYGEN_RETURN) {
+        return result;
+    }
     Py_XDECREF(result);
     if (status == PYGEN_NEXT) {
         PyErr_SetString(PyExc_RuntimeError,
@@ -551,6 +597,31 @@ Coro_await(PyObject *self)
         return NULL;
     }
     return Py_NewRef(self);
+}
+
+/* `yield from coro` in a generator that types.coroutine has blessed; nothing else
+   may iterate over a coroutine, so the type does not show __iter__. */
+static PyObject *
+Coro_iter(PyObject *self)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    PyCodeObject *code = frame == NULL ? NULL : PyFrame_GetCode(frame);
+    int blessed = code != NULL && (code->co_flags & CO_ITERABLE_COROUTINE);
+    Py_XDECREF(code);
+    Py_XDECREF(frame);
+    if (!blessed) {
+        PyErr_SetString(PyExc_TypeError,
+                        "'coroutine' object is not iterable");
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
+/* For Python code: an iterator, whatever the state, as a coroutine gives. */
+static PyObject *
+Coro_dunder_await(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    return coro_wrapper_new(((CoroObject *)self)->st, self);
 }
 
 /* -- attributes ---------------------------------------------------------------------------- */
@@ -589,24 +660,37 @@ Coro_get_suspended(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
-Coro_get_origin(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
+Coro_get_none(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
 {
     Py_RETURN_NONE;
+}
+
+/* isinstance(coro, types.CoroutineType), which is what inspect.iscoroutine asks,
+   holds. There is no cr_await, by which tools walk from frame to frame: we have
+   no frame to show. */
+static PyObject *
+Coro_get_class(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
+{
+    return Py_NewRef((PyObject *)&PyCoro_Type);
 }
 
 static PyMethodDef Coro_methods[] = {
     {"send", Coro_send, METH_O, NULL},
     {"throw", (PyCFunction)(void (*)(void))Coro_throw, METH_FASTCALL, NULL},
     {"close", Coro_close, METH_NOARGS, NULL},
+    // in place of the one that am_await would make
+    {"__await__", Coro_dunder_await, METH_NOARGS | METH_COEXIST, NULL},
     {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef Coro_getset[] = {
+    {"__class__", Coro_get_class, NULL, NULL, NULL},
     {"__name__", Coro_get_name, NULL, NULL, NULL},
     {"__qualname__", Coro_get_qualname, NULL, NULL, NULL},
     {"cr_running", Coro_get_running, NULL, NULL, NULL},
     {"cr_suspended", Coro_get_suspended, NULL, NULL, NULL},
-    {"cr_origin", Coro_get_origin, NULL, NULL, NULL},
+    {"cr_frame", Coro_get_none, NULL, NULL, NULL},
+    {"cr_origin", Coro_get_none, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
@@ -647,6 +731,10 @@ int
 coro_types_init(PyObject *module, fa_state *st)
 {
     if (fa_type_new(module, &Coro_spec, NULL, &st->CoroType) < 0) {
+        return -1;
+    }
+    st->CoroType->tp_iter = Coro_iter;
+    if (coro_wrapper_type_init(module, st) < 0) {
         return -1;
     }
     return coro_function_type_init(module, st);

@@ -253,6 +253,15 @@ static const char *const mark_of_asyncio[] = {"asyncio.coroutines",
 static const char *const mark_of_inspect[] = {"inspect",
                                               FA_INSPECT_MARK_NAME};
 
+/* mock's autospec takes for a coroutine function only what has a code object:
+   one without code, of the right name. */
+static PyObject *
+CoroFunction_get_code(PyObject *self, void *Py_UNUSED(closure))
+{
+    return (PyObject *)PyCode_NewEmpty("<fastasync>",
+                                       coro_function_def(self)->name, 1);
+}
+
 static PyGetSetDef CoroFunction_getset[] = {
     {"__name__", CoroFunction_get_name, NULL, NULL, NULL},
     {"__qualname__", CoroFunction_get_qualname, NULL, NULL, NULL},
@@ -263,6 +272,7 @@ static PyGetSetDef CoroFunction_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"_is_coroutine", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_asyncio},
+    {"__code__", CoroFunction_get_code, NULL, NULL, NULL},
     {"_is_coroutine_marker", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_inspect},
     {NULL, NULL, NULL, NULL, NULL},

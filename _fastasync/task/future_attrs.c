@@ -162,6 +162,9 @@ Future_get_class(PyObject *self, void *Py_UNUSED(closure))
     if (Py_IS_TYPE(self, st->TaskType)) {
         return Py_NewRef(st->asyncio_Task);
     }
+    if (Py_IS_TYPE(self, st->GatherType)) {
+        return Py_NewRef(st->asyncio_GatheringFuture);
+    }
     return Py_NewRef((PyObject *)Py_TYPE(self));
 }
 

@@ -209,6 +209,22 @@ future_get_result(FutureObject *fut, PyObject **result)
     return 0;
 }
 
+int
+future_timer_sets_result(fa_state *st, PyObject *obj, PyObject *result)
+{
+    FutureObject *fut = (FutureObject *)obj;
+    if (FA_UNLIKELY(!Py_IS_TYPE(obj, st->FutureType) || fut->dict != NULL ||
+                    fut->loop == NULL || future_engine(fut) == NULL ||
+                    fut->state == FA_FINISHED))
+    {
+        return 0;
+    }
+    if (FA_UNLIKELY(fut->state == FA_CANCELLED)) {
+        return 1;
+    }
+    return future_finish(fut, Py_NewRef(result)) < 0 ? -1 : 1;
+}
+
 /* -- any future-like object -------------------------------------------------------- */
 
 int

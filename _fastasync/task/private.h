@@ -33,6 +33,10 @@ FA_INTERNAL int future_finish(FutureObject *fut, PyObject *result);
 FA_INTERNAL int future_cancel_with(FutureObject *fut, PyObject *msg,
                                    PyObject *exc);
 
+/* st->timer_sets_result. */
+FA_INTERNAL int future_timer_sets_result(fa_state *st, PyObject *obj,
+                                         PyObject *result);
+
 /* A new CancelledError, or the one that was kept. NULL on error. */
 FA_INTERNAL PyObject *future_cancelled_error(FutureObject *fut);
 
@@ -88,15 +92,65 @@ FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
 /* -- coroutines in C (coro.c, coro_function.c) ------------------------------------ */
 
+/* What coro.__await__() gives to Python code (new); see coro_wrapper.c. */
+FA_INTERNAL PyObject *coro_wrapper_new(fa_state *st, PyObject *coro);
+
+FA_INTERNAL int coro_wrapper_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
 /* -- the functions that wait (ensure.c, ...) --------------------------------------- */
 
+/* fa_run: a future (`arg`) is done and a closure is to be told. HOT */
+FA_INTERNAL int closure_run(LoopObject *loop, PyObject *self, PyObject *arg);
+
+/* The context that it shows (borrowed). */
+FA_INTERNAL PyObject *closure_context(PyObject *self);
+FA_INTERNAL int closure_type_init(PyObject *module, fa_state *st);
+
 FA_INTERNAL int ensure_init(PyObject *module);
+
+/* What any future that is done has to say: one of the three, or -1. An exception
+   is retrieved and goes to *value (new); so does a result, if it is wanted. May
+   run Python code. HOT */
+enum { FA_SAYS_RESULT, FA_SAYS_RAISED, FA_SAYS_CANCELLED };
+
+FA_INTERNAL int future_outcome_slow(fa_state *st, PyObject *fut, int want,
+                                    PyObject **value);
+
+static inline int
+future_outcome(fa_state *st, PyObject *obj, int want, PyObject **value)
+{
+    FutureObject *fut = (FutureObject *)obj;
+    *value = NULL;
+    if (FA_UNLIKELY(!future_plain(st, obj) || fut->state != FA_FINISHED)) {
+        return future_outcome_slow(st, obj, want, value);
+    }
+    if (FA_UNLIKELY(fut->failed)) {
+        fut->log_tb = 0;
+        *value = Py_NewRef(fut->outcome);
+        return FA_SAYS_RAISED;
+    }
+    if (want) {
+        *value = Py_NewRef(fut->outcome);
+    }
+    return FA_SAYS_RESULT;
+}
+
+/* cancel(msg) of a plain future (future_plain): 1, 0, -1. */
+FA_INTERNAL int future_cancel_plain(fa_state *st, PyObject *fut,
+                                    PyObject *msg);
+
+/* _GatheringFuture.cancel(): 1, 0, -1. */
+FA_INTERNAL int gather_cancel(GatherObject *outer, PyObject *msg);
+FA_INTERNAL int gather_type_init(PyObject *module, fa_state *st);
+
+FA_INTERNAL int shield_init(PyObject *module, fa_state *st);
+FA_INTERNAL int bridge_init(PyObject *module, fa_state *st);
+FA_INTERNAL int query_init(PyObject *module);
 
 /* -- one step (step.c) ------------------------------------------------------------ */
 
-/* fa_run entries, the two in st->task_runs: `arg` is the exception to throw
+/* fa_run entries, the first two in st->task_runs: `arg` is the exception to throw
    (or NULL), or the future that has woken the task. HOT */
 FA_INTERNAL int task_run_step(LoopObject *loop, PyObject *task, PyObject *arg);
 FA_INTERNAL int task_run_wakeup(LoopObject *loop, PyObject *task,
@@ -130,7 +184,7 @@ FA_INTERNAL PyObject *task_step_callable(TaskObject *task, PyObject *exc);
 FA_INTERNAL PyObject *task_wakeup_callable(TaskObject *task);
 
 /* st->task_entry: what asyncio would have scheduled for a ring entry. */
-FA_INTERNAL int task_entry_callable(int which, PyObject *task, PyObject *arg,
+FA_INTERNAL int task_entry_callable(int which, PyObject *self, PyObject *arg,
                                     PyObject **callable, PyObject **context);
 
 /* Wake the task by `fut` (borrowed): what the callable above does. */
@@ -146,6 +200,11 @@ FA_INTERNAL int task_run_odd_context(TaskObject *task, PyObject *context,
    the exception must leave the loop. */
 FA_INTERNAL int task_run_failed(LoopObject *loop, TaskObject *task,
                                 PyObject *fut);
+
+/* The same for any callable (taken over, NULL: its making failed) that was
+   called with `fut` (NULL: with nothing) in `context`. */
+FA_INTERNAL int callback_run_failed(LoopObject *loop, PyObject *callable,
+                                    PyObject *fut, PyObject *context);
 
 FA_INTERNAL int task_step_type_init(PyObject *module, fa_state *st);
 
@@ -192,6 +251,19 @@ FA_INTERNAL int awaited_by_discard_slow(FutureObject *fut, PyObject *waiter);
 
 /* _asyncio_awaited_by: None or a frozenset (new). */
 FA_INTERNAL PyObject *awaited_by_get(FutureObject *fut);
+
+/* tasks.current_task(loop), whatever that is now: new reference, or NULL in
+   *out (no task). 0 or -1. 3.14+ */
+#if FA_HAS_AWAITED_BY
+FA_INTERNAL int fa_caller_task(fa_state *st, PyObject *loop, PyObject **out);
+#endif
+
+/* asyncio.futures.future_add_to_awaited_by(fut, waiter) and its opposite, for
+   any two futures. 0 or -1. */
+FA_INTERNAL int fa_awaited_by_add(fa_state *st, PyObject *fut,
+                                  PyObject *waiter);
+FA_INTERNAL int fa_awaited_by_discard(fa_state *st, PyObject *fut,
+                                      PyObject *waiter);
 
 /* HOT. Nearly always one waiter: then no set is made. 0 or -1. */
 static inline int

@@ -127,14 +127,19 @@ task_types_init(PyObject *module, fa_state *st)
 {
     st->task_runs[0] = task_run_step;
     st->task_runs[1] = task_run_wakeup;
+    st->task_runs[2] = closure_run;
+    st->timer_sets_result = future_timer_sets_result;
     st->task_entry = task_entry_callable;
     st->task_settle = task_settle;
     if (stop_type_init(module, st) < 0 ||
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||
         task_step_type_init(module, st) < 0 ||
-        task_type_init(module, st) < 0 || coro_types_init(module, st) < 0 ||
-        sleep_init(module, st) < 0 || ensure_init(module) < 0)
+        task_type_init(module, st) < 0 || gather_type_init(module, st) < 0 ||
+        closure_type_init(module, st) < 0 || coro_types_init(module, st) < 0 ||
+        sleep_init(module, st) < 0 || ensure_init(module) < 0 ||
+        shield_init(module, st) < 0 || bridge_init(module, st) < 0 ||
+        query_init(module) < 0)
     {
         return -1;
     }
@@ -154,5 +159,6 @@ task_freelists_clear(fa_state *st)
     freelist_clear(&st->free_tasks);
     freelist_clear(&st->free_iters);
     freelist_clear(&st->free_coros);
+    freelist_clear(&st->free_closures);
     stop_clear_spare(st);
 }

@@ -44,6 +44,24 @@ sleep_is_over(PyObject *delay)
     return over;
 }
 
+/* HOT. The same as below on a loop of ours where nobody would see the method
+   calls: NULL without an exception if it is not that simple. */
+static inline PyObject *
+sleep_timer_direct(fa_state *st, PyObject *loop, PyObject *delay,
+                   PyObject *const *args)
+{
+    LoopObject *ours = (LoopObject *)loop;
+    if (!PyFloat_CheckExact(delay) || !loop_check(st, loop) || !ours->direct ||
+        (ours->overridden &
+         (FA_OV_CALL_LATER | FA_OV_CALL_AT | FA_OV_TIME)))
+    {
+        return NULL;
+    }
+    double when = (double)clock_now() / 1e9 + PyFloat_AS_DOUBLE(delay);
+    return loop_call_at_light(ours, when, st->set_result_unless_cancelled,
+                              args, 2);
+}
+
 /* loop.call_later(delay, set result unless cancelled, future, result). */
 static PyObject *
 sleep_timer(fa_state *st, PyObject *loop, PyObject *delay, PyObject *future,
@@ -51,8 +69,11 @@ sleep_timer(fa_state *st, PyObject *loop, PyObject *delay, PyObject *future,
 {
     PyObject *args[] = {loop, delay, st->set_result_unless_cancelled, future,
                         result};
-    return PyObject_VectorcallMethod(st->str_call_later, args,
-                                     5 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+    PyObject *timer = sleep_timer_direct(st, loop, delay, args + 3);
+    if (FA_LIKELY(timer != NULL) || PyErr_Occurred()) {
+        return timer;
+    }
+    return PyObject_VectorcallMethod(st->str_call_later, args, 5, NULL);
 }
 
 /* The future to wait for (new), its timer in co->vars. */
@@ -81,9 +102,12 @@ sleep_begin(CoroObject *co)
 static int
 sleep_end(CoroObject *co, int raised)
 {
+    PyObject *timer = co->vars[SLEEP_TIMER];
+    if (FA_LIKELY(Py_IS_TYPE(timer, co->st->TimerHandleType) && !raised)) {
+        return timer_cancel(timer);
+    }
     PyObject *exc = raised ? fa_err_take() : NULL;
-    PyObject *done = PyObject_CallMethodNoArgs(co->vars[SLEEP_TIMER],
-                                               co->st->str_cancel);
+    PyObject *done = PyObject_CallMethodNoArgs(timer, co->st->str_cancel);
     if (done == NULL) {
         Py_XDECREF(exc);
         return -1;

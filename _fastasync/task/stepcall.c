@@ -124,6 +124,11 @@ task_entry_callable(int which, PyObject *self, PyObject *arg,
                     PyObject **callable, PyObject **context)
 {
     TaskObject *task = (TaskObject *)self;
+    if (which == 2) {
+        *callable = Py_NewRef(self);
+        *context = Py_NewRef(closure_context(self));
+        return 0;
+    }
     *callable = which ? task_wakeup_callable(task)
                       : task_step_callable(task, arg);
     *context = task_own_context(task);
@@ -198,28 +203,42 @@ task_report_failure(LoopObject *loop, PyObject *callable, PyObject *args,
 }
 
 FA_COLD int
-task_run_failed(LoopObject *loop, TaskObject *task, PyObject *fut)
+callback_run_failed(LoopObject *loop, PyObject *callable, PyObject *fut,
+                    PyObject *context)
 {
     if (fa_err_is_exit()) {
+        Py_XDECREF(callable);
         return -1;
     }
     PyObject *exc = fa_err_take();
-    PyObject *callable = fut != NULL ? task_wakeup_callable(task)
-                                     : task_step_callable(task, NULL);
     PyObject *args = fut != NULL ? PyTuple_Pack(1, fut) : PyTuple_New(0);
-    PyObject *context = task_own_context(task);
     int rc = -1;
     if (callable != NULL && args != NULL && context != NULL) {
         rc = task_report_failure(loop, callable, args, context, exc);
     }
-    Py_XDECREF(context);
     if (rc < 0 && !fa_err_is_exit()) {
-        fa_err_unraisable((PyObject *)task);
+        fa_err_unraisable(callable);
         rc = 0;
     }
     Py_XDECREF(callable);
     Py_XDECREF(args);
     Py_DECREF(exc);
+    return rc;
+}
+
+FA_COLD int
+task_run_failed(LoopObject *loop, TaskObject *task, PyObject *fut)
+{
+    PyObject *raised = fa_err_take();
+    PyObject *callable = fut != NULL ? task_wakeup_callable(task)
+                                     : task_step_callable(task, NULL);
+    PyObject *context = task_own_context(task);
+    if (callable == NULL || context == NULL) {
+        PyErr_Clear(); // no memory: report what can be reported
+    }
+    fa_err_restore(raised);
+    int rc = callback_run_failed(loop, callable, fut, context);
+    Py_XDECREF(context);
     return rc;
 }
 

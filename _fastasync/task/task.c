@@ -375,6 +375,17 @@ Task_vectorcall(PyObject *type, PyObject *const *args, size_t nargsf,
 
 /* -- cancellation -------------------------------------------------------------------- */
 
+int
+future_cancel_plain(fa_state *st, PyObject *fut, PyObject *msg)
+{
+    if (((FutureObject *)fut)->is_task) {
+        return task_cancel((TaskObject *)fut, msg);
+    }
+    return Py_IS_TYPE(fut, st->GatherType)
+               ? gather_cancel((GatherObject *)fut, msg)
+               : future_cancel((FutureObject *)fut, msg);
+}
+
 /* waiter.cancel(msg): 1, 0, -1. */
 static int
 task_cancel_waiter(TaskObject *task, PyObject *msg)
@@ -382,12 +393,8 @@ task_cancel_waiter(TaskObject *task, PyObject *msg)
     fa_state *st = task->fut.st;
     PyObject *waiter = Py_NewRef(task->waiter);
     int rc;
-    if (future_check_exact(st, waiter) &&
-        ((FutureObject *)waiter)->dict == NULL)
-    {
-        rc = ((FutureObject *)waiter)->is_task
-                 ? task_cancel((TaskObject *)waiter, msg)
-                 : future_cancel((FutureObject *)waiter, msg);
+    if (future_plain(st, waiter)) {
+        rc = future_cancel_plain(st, waiter, msg);
     }
     else {
         PyObject *answer = PyObject_CallMethodOneArg(

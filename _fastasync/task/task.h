@@ -10,7 +10,7 @@
 
    Invariants:
    - a callback with context NULL is a TaskObject to be woken (its fn), put there
-     by task/step.c; any other callback has a context;
+     by task/step.c, or a closure (task/closure.h); any other has a context;
    - callbacks exist only while the state is pending;
    - a Task is in the registry list exactly while it is pending and initialised;
    - task->waiter is the future the task hangs on, NULL while it runs or is in
@@ -29,7 +29,8 @@ typedef enum {
 
 typedef struct {
     PyObject *fn;      /* strong */
-    PyObject *context; /* strong; NULL = fn is a TaskObject to wake */
+    PyObject *context; /* strong; NULL = fn is a TaskObject to wake, or a
+                          closure to be told */
 } fa_callback;
 
 typedef struct {
@@ -62,6 +63,13 @@ typedef struct FutureObject {
     uint8_t awaited_by_set;
 } FutureObject;
 
+/* What gather() returns (gather.c). */
+typedef struct {
+    FutureObject fut;
+    PyObject *children; /* strong; NULL only after clear */
+    uint8_t cancel_requested;
+} GatherObject;
+
 struct TaskObject {
     FutureObject fut;
     TaskObject *next, *prev; /* registry list (borrowed); prev NULL = not in it,
@@ -86,10 +94,12 @@ struct TaskObject {
 
 /* -- tests ----------------------------------------------------------------- */
 
+/* Future, Task or what gather returns: no subclass of somebody else's. */
 static inline int
 future_check_exact(fa_state *st, PyObject *obj)
 {
-    return Py_IS_TYPE(obj, st->FutureType) || Py_IS_TYPE(obj, st->TaskType);
+    return Py_IS_TYPE(obj, st->FutureType) || Py_IS_TYPE(obj, st->TaskType) ||
+           Py_IS_TYPE(obj, st->GatherType);
 }
 
 static inline int
@@ -104,6 +114,14 @@ task_check(fa_state *st, PyObject *obj)
 {
     return Py_IS_TYPE(obj, st->TaskType) ||
            PyType_IsSubtype(Py_TYPE(obj), st->TaskType);
+}
+
+/* HOT. Such a one, initialised, of whose methods none can have been replaced. */
+static inline int
+future_plain(fa_state *st, PyObject *obj)
+{
+    return future_check_exact(st, obj) && ((FutureObject *)obj)->dict == NULL &&
+           ((FutureObject *)obj)->loop != NULL;
 }
 
 /* The loop of the future if entries may be pushed into it directly. HOT */
@@ -136,6 +154,9 @@ FA_INTERNAL int future_add_callback(FutureObject *fut, PyObject *fn,
 
 /* Hang `task` on a pending future. 0 or -1. HOT */
 FA_INTERNAL int future_add_waiter(FutureObject *fut, TaskObject *task);
+
+/* HOT. The same for a closure (task/closure.h). */
+FA_INTERNAL int future_add_closure(FutureObject *fut, PyObject *closure);
 
 /* result() of the engine: 0 and a new reference in *result; 1 and the
    exception to raise (new) in *result; -1 with an exception raised
