@@ -169,6 +169,6 @@ for action in (
     cancelled_connecting,
     subclasses,
 ):
-    check(on_a_loop(action), 10)
+    check(on_a_loop(action), 40)
 check(never_awaited, 20)
 finish()
