@@ -97,11 +97,17 @@
 #include "net/write.c"
 #include "net/writebuf.c"
 
+#include "stream/drain.c"
+#include "stream/glue.c"
+#include "stream/protocol.c"
 #include "stream/read_ops.c"
 #include "stream/read_until.c"
 #include "stream/reader.c"
 #include "stream/reader_type.c"
 #include "stream/room.c"
+#include "stream/sink.c"
+#include "stream/writer.c"
+#include "stream/writer_coros.c"
 
 #include "api/loop_io.c"
 #include "api/loop_run.c"

@@ -125,8 +125,22 @@
 #define FA_HAS_CONDITION_RENOTIFY FA_PY313
 /* Barrier(0): "parties must be >= 1" (before: "> 0"). */
 #define FA_HAS_BARRIER_TEXT FA_PY314
+/* StreamReaderProtocol keeps its writer (_stream_writer) ... */
+#define FA_HAS_STREAM_WRITER !FA_PY313
+/* ... and forgets it when the connection is lost, though it has none. */
+#define FA_CLEARS_STREAM_WRITER !FA_PY315
+/* StreamWriter.start_tls(ssl_shutdown_timeout=). */
+#define FA_HAS_STREAM_SHUTDOWN_TIMEOUT FA_PY312
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
+
+/* What changed between two micro versions, for which there is one build:
+   a cancelled client_connected_cb is no error any more. */
+static inline int
+fa_forgives_cancelled_client(void)
+{
+    return FA_PY312 ? Py_Version >= 0x030C0200 : Py_Version >= 0x030B0800;
+}
 
 /* StreamReader asks events._get_event_loop() for its loop. */
 #define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
@@ -243,6 +257,23 @@ fa_has_weakrefs(PyObject *obj)
 {
     Py_ssize_t offset = Py_TYPE(obj)->tp_weaklistoffset;
     return offset != 0 && *(PyObject **)((char *)obj + offset) != NULL;
+}
+
+/* The object of a weak reference (new), or NULL without an exception if it is
+   gone or `ref` is none. */
+static inline PyObject *
+fa_weakref_get(PyObject *ref)
+{
+    if (ref == NULL || !PyWeakref_Check(ref)) {
+        return NULL;
+    }
+#if FA_PY313
+    PyObject *obj;
+    return PyWeakref_GetRef(ref, &obj) < 0 ? NULL : obj;
+#else
+    PyObject *obj = PyWeakref_GET_OBJECT(ref);
+    return obj == Py_None ? NULL : Py_NewRef(obj);
+#endif
 }
 
 /* The type's version tag, 0 while it has none: changes whenever the type or

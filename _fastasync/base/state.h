@@ -20,7 +20,8 @@
     X(LockCore) X(Lock) X(EventCore) X(Event) X(ConditionCore) X(Condition) \
     X(SemaphoreCore) X(Semaphore) X(BoundedSemaphoreCore) \
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
-    X(StreamReaderCore) X(StreamReader) \
+    X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
+    X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
     X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
@@ -52,6 +53,13 @@
     X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) \
     X(_set_task_name) X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
     X(FIRST_EXCEPTION) X(reschedule) X(uncancel) \
+    X(_drain_helper) X(_get_close_waiter) X(_source_traceback) \
+    X(_stream_reader) X(can_write_eof) X(create_connection) X(create_server) \
+    X(create_unix_connection) X(create_unix_server) X(drain) X(feed_data) \
+    X(feed_eof) X(get_extra_info) X(is_closed) \
+    X(is_closing) X(limit) X(set_transport) X(sslcontext) X(start_tls) \
+    X(StreamReader) X(StreamReaderProtocol) X(StreamWriter) X(transport) \
+    X(write) X(write_eof) X(writelines) \
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
     X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
@@ -132,9 +140,14 @@
     X(heappop, "heapq", "heappop") \
     X(mod_locks, "asyncio.locks", NULL) \
     FA_IMPORTS_SHUTDOWN(X) \
+    X(mod_streams, "asyncio.streams", NULL) \
+    X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
+    X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
+    X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
     FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
+struct fa_sink;
 typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
@@ -207,6 +220,10 @@ typedef struct fa_state {
        a callable and its context, both new. 0 or -1. */
     int (*task_entry)(int which, PyObject *self, PyObject *arg,
                       PyObject **callable, PyObject **context);
+
+    /* How transports feed a stream protocol without a call into Python
+       (net/net.h); constant, set by stream_types_init. */
+    const struct fa_sink *stream_sink;
 
     /* futures._set_result_unless_cancelled(fut, result) of a timer, without the
        Python function: 1 = done, 0 = it must be called after all, -1 =

@@ -155,7 +155,9 @@ loop_is_eager(const LoopObject *loop)
 static inline int
 loop_check(fa_state *st, PyObject *obj)
 {
-    return PyObject_TypeCheck(obj, st->LoopCoreType);
+    // fastasync.Loop, whose base the core is, then any other
+    return Py_TYPE(obj)->tp_base == st->LoopCoreType ||
+           PyObject_TypeCheck(obj, st->LoopCoreType);
 }
 
 /* -- order (sched.c) ------------------------------------------------------ */

@@ -247,6 +247,7 @@ transport_set_protocol(TransportObject *self, PyObject *protocol)
         return -1;
     }
     self->buffered = (unsigned)buffered & 1;
+    self->streamed = Py_IS_TYPE(protocol, self->st->StreamReaderProtocolType);
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
     return 0;
 }

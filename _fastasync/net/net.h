@@ -15,6 +15,41 @@ FA_INTERNAL PyObject *sockstream_new(LoopObject *loop, PyObject *sock,
                                      PyObject *protocol, PyObject *waiter,
                                      PyObject *extra, PyObject *server);
 
+/* -- for streams: a transport without method calls -------------------------------- */
+
+/* A SocketTransport of ours whose methods nobody can have replaced: only then
+   may the functions below be called, and only while the caller holds a
+   reference. HOT */
+FA_INTERNAL int sockstream_is_plain(fa_state *st, PyObject *obj);
+
+/* The methods of the same names. 0 (is_closing: 1 or 0), or -1. May run Python
+   code, but for is_closing. HOT */
+FA_INTERNAL int sockstream_write(PyObject *transport, PyObject *data);
+FA_INTERNAL int sockstream_is_closing(PyObject *transport);
+FA_INTERNAL int sockstream_pause_reading(PyObject *transport);
+FA_INTERNAL int sockstream_resume_reading(PyObject *transport);
+
+/* How a transport hands bytes to a protocol that would only put them into a
+   buffer: without a call into Python, and, if there is much, by reading
+   straight into that buffer. stream/ registers one table for the class
+   StreamReaderProtocol (st->stream_sink); a transport uses it for exact
+   instances of that class.
+
+   None of these runs Python code, so there is no context to enter; what would
+   need to (a waiter on a strange loop, a strange transport, debug mode) they
+   refuse, and data_received is called as for any other protocol. HOT */
+typedef struct fa_sink {
+    /* Take a copy of `n` > 0 bytes: 1; 0 = refused, nothing has happened; -1
+       with an exception. */
+    int (*feed)(PyObject *protocol, const char *data, Py_ssize_t n);
+    /* Memory for about *size bytes (in: how much is wanted, out: how much it
+       is, at least 1); NULL without an exception = refused, or MemoryError. */
+    char *(*room)(PyObject *protocol, Py_ssize_t *size);
+    /* `n` bytes have been put there; called after each room(), without anything
+       in between, with 0 if there were none. 0, or -1 with an exception. */
+    int (*fed)(PyObject *protocol, Py_ssize_t n);
+} fa_sink;
+
 /* Types SocketTransport, Server. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 

@@ -8,6 +8,55 @@
 #include "base/args.h"
 #include "base/errors.h"
 
+/* -- the door for streams ------------------------------------------------------------------- */
+
+int
+sockstream_is_plain(fa_state *st, PyObject *obj)
+{
+    return Py_IS_TYPE(obj, st->SocketTransportType) &&
+           ((TransportObject *)obj)->dict == NULL;
+}
+
+int
+sockstream_write(PyObject *transport, PyObject *data)
+{
+    return transport_write((TransportObject *)transport, data);
+}
+
+int
+sockstream_is_closing(PyObject *transport)
+{
+    return ((TransportObject *)transport)->closing;
+}
+
+int
+sockstream_pause_reading(PyObject *transport)
+{
+    TransportObject *self = (TransportObject *)transport;
+    if (!transport_is_reading(self)) {
+        return 0;
+    }
+    self->paused = 1;
+    transport_stop_reading(self);
+    return self->loop->debug ? transport_log_debug(self, "%r pauses reading")
+                             : 0;
+}
+
+int
+sockstream_resume_reading(PyObject *transport)
+{
+    TransportObject *self = (TransportObject *)transport;
+    if (self->closing || !self->paused) {
+        return 0;
+    }
+    self->paused = 0;
+    if (transport_start_reading(self) < 0) {
+        return -1;
+    }
+    return self->loop->debug ? transport_log_debug(self, "%r resumes reading")
+                             : 0;
+}
+
 /* -- methods: state ------------------------------------------------------------------------ */
 
 static PyObject *
@@ -104,34 +153,15 @@ SocketTransport_get_protocol(TransportObject *self, PyObject *Py_UNUSED(arg))
 /* -- methods: reading ------------------------------------------------------------------------ */
 
 static PyObject *
-SocketTransport_pause_reading(TransportObject *self, PyObject *Py_UNUSED(arg))
+SocketTransport_pause_reading(PyObject *self, PyObject *Py_UNUSED(arg))
 {
-    if (transport_is_reading(self)) {
-        self->paused = 1;
-        transport_stop_reading(self);
-        if (self->loop->debug) {
-            return sockstream_none(
-                transport_log_debug(self, "%r pauses reading"));
-        }
-    }
-    Py_RETURN_NONE;
+    return sockstream_none(sockstream_pause_reading(self));
 }
 
 static PyObject *
-SocketTransport_resume_reading(TransportObject *self, PyObject *Py_UNUSED(arg))
+SocketTransport_resume_reading(PyObject *self, PyObject *Py_UNUSED(arg))
 {
-    if (self->closing || !self->paused) {
-        Py_RETURN_NONE;
-    }
-    self->paused = 0;
-    if (transport_start_reading(self) < 0) {
-        return NULL;
-    }
-    if (self->loop->debug) {
-        return sockstream_none(
-            transport_log_debug(self, "%r resumes reading"));
-    }
-    Py_RETURN_NONE;
+    return sockstream_none(sockstream_resume_reading(self));
 }
 
 static PyObject *

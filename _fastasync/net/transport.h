@@ -135,6 +135,7 @@ typedef struct TransportObject {
     unsigned blocked : 1;    /* FA_OUT is watched */
     unsigned corked : 1;     /* in the loop's cork ring */
     unsigned buffered : 1;   /* the protocol is a BufferedProtocol */
+    unsigned streamed : 1;   /* it is exactly a StreamReaderProtocol of ours */
     unsigned proto_paused : 1; /* pause_writing() has been called */
     unsigned lost : 1;       /* connection_lost has been called */
     unsigned read_class : 2; /* how much to read at once (sockread.c) */

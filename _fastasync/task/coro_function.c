@@ -98,8 +98,10 @@ CoroFunction_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf,
     Py_ssize_t nargs = PyVectorcall_NARGS(nargsf);
     PyObject *instance = NULL;
     if (FA_LIKELY(fn->owner != NULL)) {
+        // the class that fa_class_new makes of a core, then any subclass
         if (FA_UNLIKELY(nargs < 1 ||
-                        !PyObject_TypeCheck(args[0], fn->owner)))
+                        (Py_TYPE(args[0])->tp_base != fn->owner &&
+                         !PyObject_TypeCheck(args[0], fn->owner))))
         {
             return coro_function_wrong_self(fn, args, nargs);
         }

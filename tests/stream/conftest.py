@@ -9,6 +9,8 @@ import pytest
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from sides import loop, new_loop, side  # noqa: E402, F401
+
 
 @pytest.fixture(scope="package", autouse=True)
 def small_heap():
