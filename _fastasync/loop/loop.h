@@ -114,13 +114,6 @@ typedef struct LoopObject {
     uint8_t light_timers;  /* some of the timers may be light (handle.h) */
     uint8_t was_debug;     /* set_debug(True) was called: origin tracking may
                               have to be reset */
-    int8_t nesting;        /* loop.allow_nested: 0, 1, or FA_NESTING_UNSET */
-    uint8_t nest_once;     /* the next run may be nested whatever that says */
-    fa_level *level;       /* the innermost run, NULL = not running */
-    fa_level first_level;  /* room for one that needs no allocation; depth 0 =
-                              not in use */
-    PyObject *awaited;     /* strong or NULL: the future of the run that is
-                              about to begin */
 
     /* settings, all strong or NULL */
     PyObject *exception_handler;
@@ -133,6 +126,15 @@ typedef struct LoopObject {
     double slow_callback_duration;
     char *scratch; /* owned, FA_SCRATCH_SIZE bytes, allocated at first use: the
                       read buffer shared by all transports of the loop */
+
+    /* runs inside of runs; last, since nothing that is called often uses it */
+    int8_t nesting;        /* loop.allow_nested: 0, 1, or FA_NESTING_UNSET */
+    uint8_t nest_once;     /* the next run may be nested whatever that says */
+    fa_level *level;       /* the innermost run, NULL = not running */
+    fa_level first_level;  /* room for one that needs no allocation; depth 0 =
+                              not in use */
+    PyObject *awaited;     /* strong or NULL: the future of the run that is
+                              about to begin */
 } LoopObject;
 
 #define FA_SCRATCH_SIZE (64 * 1024)
