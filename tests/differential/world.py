@@ -14,6 +14,7 @@ import warnings
 from support import plain
 
 TURNS = 40  # iterations before those who still wait are called stuck
+QUIET = 8  # iterations in which nothing happened, and so nothing will
 ROUNDS = 12  # cancellations before a stuck task is called immortal
 
 
@@ -202,10 +203,16 @@ class World:
 
     def turns(self, most=TURNS, schedule=lambda now: ()):
         """Turn until every task is done, *most* times if they never are."""
+        seen, since = None, self.now
         for _ in range(most):
             if not self.pending():
                 break
+            before = len(self.log)
             self.turn(schedule(self.now + 1))
+            if len(self.log) > before + 1 or self.log[-1][2] != seen:
+                seen, since = self.log[-1][2], self.now
+            elif self.now - since > QUIET and self.now > QUIET * 2:
+                break  # no timer and no schedule is as long as that
 
     def end(self):
         """Cancel those who are stuck, until nobody is left."""
