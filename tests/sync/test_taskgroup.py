@@ -270,7 +270,7 @@ def test_names_and_contexts():
             before = group.create_task(give(1)).get_name()
             after = p.task(give(1)).get_name()
             p.note(int(after[5:]) - int(before[5:]))
-    same(script)
+    same(script, places=QUICK)
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new")
@@ -416,8 +416,9 @@ def test_signatures():
         theirs = inspect.signature(
             getattr(asyncio.taskgroups.TaskGroup, name))
         assert [(a.name, a.default, a.kind)
-                for a in ours.parameters.values()] == [
-            (a.name, a.default, a.kind) for a in theirs.parameters.values()]
+                for a in list(ours.parameters.values())[1:]] == [
+            (a.name, a.default, a.kind)
+            for a in list(theirs.parameters.values())[1:]]
 
 
 def test_no_cycles_are_left():

@@ -202,7 +202,7 @@ def test_cancelled_twice_while_the_inner_ends():
 def test_driven_by_hand():
     async def script(p):
         coro = p.wait_for(give(1), 10)
-        p.note(coro.send(None))
+        p.note(coro.send(None) is None)
         try:
             coro.throw(KeyError("thrown"))
         except KeyError as error:
