@@ -8,6 +8,7 @@
 #include "base/compat.h" // Python.h before any system header
 
 #include "base/args.c"
+#include "base/bytebuf.c"
 #include "base/classes.c"
 #include "base/errors.c"
 #include "base/fifo.c"
@@ -26,6 +27,7 @@
 #include "loop/handle.c"
 #include "loop/handle_type.c"
 #include "loop/io.c"
+#include "loop/level.c"
 #include "loop/loop.c"
 #include "loop/report.c"
 #include "loop/run.c"
@@ -56,8 +58,20 @@
 #include "task/stop.c"
 #include "task/task.c"
 
+#include "sync/as_completed.c"
+#include "sync/attrs.c"
+#include "sync/barrier.c"
+#include "sync/condition.c"
+#include "sync/event.c"
+#include "sync/lock.c"
+#include "sync/queue.c"
+#include "sync/queue_attrs.c"
+#include "sync/queue_kinds.c"
+#include "sync/queue_wait.c"
+#include "sync/queue_ways.c"
 #include "sync/room.c"
 #include "sync/scopes.c"
+#include "sync/semaphore.c"
 #include "sync/taskgroup.c"
 #include "sync/taskgroup_exit.c"
 #include "sync/taskgroup_type.c"
@@ -65,6 +79,7 @@
 #include "sync/timeout_type.c"
 #include "sync/wait.c"
 #include "sync/wait_for.c"
+#include "sync/waiters.c"
 
 #include "net/accept.c"
 #include "net/clients.c"
@@ -82,6 +97,10 @@
 #include "net/write.c"
 #include "net/writebuf.c"
 
+#include "stream/read_ops.c"
+#include "stream/read_until.c"
+#include "stream/reader.c"
+#include "stream/reader_type.c"
 #include "stream/room.c"
 
 #include "api/loop_io.c"

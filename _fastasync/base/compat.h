@@ -65,6 +65,10 @@
 #define FA_HAS_CREATE_TASK_NAME FA_PY313
 /* close() of a coroutine that returns a value returns it. */
 #define FA_CLOSE_RETURNS_VALUE FA_PY313
+/* A StopIteration thrown into a fresh coroutine comes out as it is. */
+#define FA_HAS_FREE_FIRST_THROW FA_PY312
+/* Coroutines tell their state (cr_state). */
+#define FA_HAS_CORO_STATE FA_PY315
 /* What `await 3` says. */
 #if FA_PY314
 #  define FA_AWAIT_REFUSED_TEXT "'%.100s' object can't be awaited"
@@ -104,10 +108,34 @@
 #define FA_HAS_SERVER_CONTEXT FA_PY315
 /* Subclasses of StopIteration are refused as well. */
 #define FA_REFUSES_STOPITERATION_SUBCLASS FA_PY313
+/* Queue.shutdown(). */
+#define FA_HAS_QUEUE_SHUTDOWN FA_PY313
+/* as_completed() is an object that is an asynchronous iterator as well (before:
+   a generator). */
+#define FA_HAS_ASYNC_AS_COMPLETED FA_PY313
+/* What as_completed() waits for is in the call graph. */
+#define FA_HAS_AS_COMPLETED_GRAPH FA_PY315
 /* A future's iterator gives the result again each time it is asked. */
 #define FA_FUTURE_ITER_REPEATS FA_PY314
+/* Who leaves a semaphore's queue wakes as many as its number allows. */
+#define FA_HAS_SEMAPHORE_FAIR FA_PY313
+/* Condition.wait() passes its notification on when it raises, and raises the
+   last CancelledError it got (before: a new one); it makes its future before it
+   frees the lock. */
+#define FA_HAS_CONDITION_RENOTIFY FA_PY313
+/* Barrier(0): "parties must be >= 1" (before: "> 0"). */
+#define FA_HAS_BARRIER_TEXT FA_PY314
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
+
+/* StreamReader asks events._get_event_loop() for its loop. */
+#define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
+/* StreamReader.readuntil takes a tuple of separators. */
+#define FA_HAS_SEPARATOR_TUPLE FA_PY313
+/* bytearray.take_bytes, by which StreamReader takes. */
+#define FA_HAS_TAKE_BYTES FA_PY315
+/* StreamReader._replace_transport (for StreamWriter.start_tls). */
+#define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
 
 /* -- exceptions --------------------------------------------------------- */
 

@@ -1,8 +1,8 @@
 /* stream/room.c: the one entry by which module.c sets up this room. */
-#include "stream/stream.h"
+#include "stream/private.h"
 
 int
-stream_types_init(PyObject *Py_UNUSED(module), fa_state *Py_UNUSED(st))
+stream_types_init(PyObject *module, fa_state *st)
 {
-    return 0;
+    return reader_type_init(module, st);
 }

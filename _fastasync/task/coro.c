@@ -242,6 +242,7 @@ coro_run(CoroObject *co, PyObject *value, PyObject **result)
     co->state = FA_CORO_RUNNING;
     for (;;) {
         co->waits = FA_WAITS_NOT;
+        *result = NULL; // may hold `value`, which what was awaited gave
         PySendResult status = co->kind->turn(co, value, result);
         Py_XDECREF(value);
         if (status != PYGEN_NEXT) {
@@ -497,8 +498,16 @@ coro_throw(CoroObject *co, PyObject *exc, PyObject **result)
         return coro_refuse(co);
     }
     if (co->state == FA_CORO_NEW) {
-        fa_err_restore(Py_NewRef(exc)); // raised before its first line
-        return coro_finish(co, PYGEN_ERROR);
+        // raised before its first line, and there PEP 479 has no hold (3.12+)
+        co->state = FA_CORO_DONE;
+        coro_forget(co);
+        fa_err_restore(Py_NewRef(exc));
+        if (!FA_HAS_FREE_FIRST_THROW &&
+            PyErr_ExceptionMatches(PyExc_StopIteration))
+        {
+            coro_refuse_stop();
+        }
+        return PYGEN_ERROR;
     }
     co->state = FA_CORO_RUNNING;
     if (co->waits == FA_WAITS_ITER) {
@@ -590,6 +599,24 @@ Coro_await(PyObject *self)
     return Py_NewRef(self);
 }
 
+/* `yield from coro` in a generator that types.coroutine has blessed; nothing else
+   may iterate over a coroutine, so the type does not show __iter__. */
+static PyObject *
+Coro_iter(PyObject *self)
+{
+    PyFrameObject *frame = PyThreadState_GetFrame(PyThreadState_Get());
+    PyCodeObject *code = frame == NULL ? NULL : PyFrame_GetCode(frame);
+    int blessed = code != NULL && (code->co_flags & CO_ITERABLE_COROUTINE);
+    Py_XDECREF(code);
+    Py_XDECREF(frame);
+    if (!blessed) {
+        PyErr_SetString(PyExc_TypeError,
+                        "'coroutine' object is not iterable");
+        return NULL;
+    }
+    return Py_NewRef(self);
+}
+
 /* For Python code: an iterator, whatever the state, as a coroutine gives. */
 static PyObject *
 Coro_dunder_await(PyObject *self, PyObject *Py_UNUSED(ignored))
@@ -638,6 +665,20 @@ Coro_get_none(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
     Py_RETURN_NONE;
 }
 
+#if FA_HAS_CORO_STATE
+static PyObject *
+Coro_get_state(PyObject *self, void *Py_UNUSED(closure))
+{
+    static const char *const names[] = {
+        [FA_CORO_NEW] = "CORO_CREATED",
+        [FA_CORO_SUSPENDED] = "CORO_SUSPENDED",
+        [FA_CORO_RUNNING] = "CORO_RUNNING",
+        [FA_CORO_DONE] = "CORO_CLOSED",
+    };
+    return PyUnicode_FromString(names[((CoroObject *)self)->state]);
+}
+#endif
+
 /* isinstance(coro, types.CoroutineType), which is what inspect.iscoroutine asks,
    holds. There is no cr_await, by which tools walk from frame to frame: we have
    no frame to show. */
@@ -662,6 +703,9 @@ static PyGetSetDef Coro_getset[] = {
     {"__qualname__", Coro_get_qualname, NULL, NULL, NULL},
     {"cr_running", Coro_get_running, NULL, NULL, NULL},
     {"cr_suspended", Coro_get_suspended, NULL, NULL, NULL},
+#if FA_HAS_CORO_STATE
+    {"cr_state", Coro_get_state, NULL, NULL, NULL},
+#endif
     {"cr_frame", Coro_get_none, NULL, NULL, NULL},
     {"cr_origin", Coro_get_none, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -706,6 +750,7 @@ coro_types_init(PyObject *module, fa_state *st)
     if (fa_type_new(module, &Coro_spec, NULL, &st->CoroType) < 0) {
         return -1;
     }
+    st->CoroType->tp_iter = Coro_iter;
     if (coro_wrapper_type_init(module, st) < 0) {
         return -1;
     }

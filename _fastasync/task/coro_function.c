@@ -232,7 +232,8 @@ CoroFunction_get_signature(PyObject *self, void *Py_UNUSED(closure))
 }
 
 /* The mark by which asyncio (`_is_coroutine`) and inspect (3.12+) know what is
-   a coroutine function and no Python function: `closure` is [module, name]. */
+   a coroutine function and no Python function: `closure` is [module, name, name
+   in other versions]. */
 static PyObject *
 CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
 {
@@ -242,14 +243,29 @@ CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
         return NULL;
     }
     PyObject *mark = PyObject_GetAttrString(module, where[1]);
+    if (mark == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        mark = PyObject_GetAttrString(module, where[2]);
+    }
     Py_DECREF(module);
     return mark;
 }
 
 static const char *const mark_of_asyncio[] = {"asyncio.coroutines",
+                                              "_is_coroutine",
                                               "_is_coroutine"};
 static const char *const mark_of_inspect[] = {"inspect",
-                                              "_is_coroutine_mark"};
+                                              "_is_coroutine_mark",
+                                              "_is_coroutine_marker"};
+
+/* mock's autospec takes for a coroutine function only what has a code object:
+   one without code, of the right name. */
+static PyObject *
+CoroFunction_get_code(PyObject *self, void *Py_UNUSED(closure))
+{
+    return (PyObject *)PyCode_NewEmpty("<fastasync>",
+                                       coro_function_def(self)->name, 1);
+}
 
 static PyGetSetDef CoroFunction_getset[] = {
     {"__name__", CoroFunction_get_name, NULL, NULL, NULL},
@@ -261,7 +277,8 @@ static PyGetSetDef CoroFunction_getset[] = {
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {"_is_coroutine", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_asyncio},
-    {"_is_coroutine_mark", CoroFunction_get_mark, NULL, NULL,
+    {"__code__", CoroFunction_get_code, NULL, NULL, NULL},
+    {"_is_coroutine_marker", CoroFunction_get_mark, NULL, NULL,
      (void *)mark_of_inspect},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -302,6 +319,7 @@ static PyType_Spec CoroFunction_spec = {
     .basicsize = sizeof(CoroFunctionObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
              Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
+             Py_TPFLAGS_IMMUTABLETYPE | // or LOAD_ATTR is not specialised
              Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = CoroFunction_slots,
 };

@@ -172,22 +172,75 @@ create_task_with(fa_state *st, PyObject *loop, PyObject *coro,
 
 #define CREATE_TASK_SIGNATURE "coro, **kwargs"
 
+/* create_task(..., coro=coro, ...): the others, in *kept and `values`. Returns
+   coro (borrowed), NULL with TypeError if it is not there. */
+static PyObject *
+create_task_named_coro(PyObject *const *args, PyObject *kwnames,
+                       PyObject **values, PyObject **kept)
+{
+    PyObject *coro = NULL;
+    Py_ssize_t left = 0, count = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        PyObject *key = PyTuple_GET_ITEM(kwnames, i);
+        if (PyUnicode_CompareWithASCIIString(key, "coro") == 0) {
+            coro = args[i];
+        }
+    }
+    if (coro == NULL) {
+        PyErr_SetString(PyExc_TypeError, "create_task() missing 1 required "
+                                         "positional argument: 'coro'");
+        return NULL;
+    }
+    *kept = PyTuple_New(count - 1);
+    for (Py_ssize_t i = 0; *kept != NULL && i < count; i++) {
+        if (args[i] != coro ||
+            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, i),
+                                             "coro") != 0)
+        {
+            values[left] = args[i];
+            PyTuple_SET_ITEM(*kept, left++,
+                             Py_NewRef(PyTuple_GET_ITEM(kwnames, i)));
+        }
+    }
+    return *kept == NULL ? NULL : coro;
+}
+
+/* The same, called. */
+static FA_COLD PyObject *
+create_task_by_keyword(fa_state *st, PyObject *loop, PyObject *const *args,
+                       PyObject *kwnames)
+{
+    Py_ssize_t count = kwnames ? PyTuple_GET_SIZE(kwnames) : 0;
+    PyObject **values = PyMem_New(PyObject *, count + 1);
+    PyObject *kept = NULL, *task = NULL;
+    if (values == NULL) {
+        return PyErr_NoMemory();
+    }
+    PyObject *coro = create_task_named_coro(args, kwnames, values, &kept);
+    if (coro != NULL) {
+        task = create_task_with(st, loop, coro, values, kept);
+    }
+    Py_XDECREF(kept);
+    PyMem_Free(values);
+    return task;
+}
+
 /* Every keyword goes to the loop. */
 static PyObject *
 create_task(fa_state *st, PyObject *loop, PyObject *const *args,
             Py_ssize_t nargs, PyObject *kwnames)
 {
-    if (nargs != 1) {
-        static const fa_args spec = {
-            .fname = "create_task", .required = 1, .positional = 1,
-            .python = 2, .total = 1, .names = {"coro"},
-        };
+    static const fa_args spec = {
+        .fname = "create_task", .required = 1, .positional = 1,
+        .python = 2, .total = 1, .names = {"coro"},
+    };
+    if (nargs == 0) {
+        return create_task_by_keyword(st, loop, args, kwnames);
+    }
+    if (nargs > 1) {
         PyObject *out[1];
-        if (fa_args_parse(&spec, args, nargs, nargs ? NULL : kwnames, out) < 0)
-        {
-            return NULL;
-        }
-        return fa_create_task(st, loop, out[0]); // create_task(coro=...)
+        fa_args_parse(&spec, args, nargs, NULL, out); // too many: raises
+        return NULL;
     }
     return create_task_with(st, loop, args[0], args + 1, kwnames);
 }

@@ -10,6 +10,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 import pairs  # noqa: E402
+import waiting  # noqa: E402
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -26,4 +27,12 @@ def same(request):
     """Run a script on every pair, in debug mode too, and compare."""
     def run(script):
         return pairs.same(script, debug=request.param)
+    return run
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "debug"])
+def alike(request):
+    """Run a script in every place (waiting.py), in debug mode too."""
+    def run(script):
+        return waiting.compare(script, debug=request.param)
     return run

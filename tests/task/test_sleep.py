@@ -1,0 +1,232 @@
+"""task/sleep.c against asyncio.sleep."""
+
+import asyncio
+import contextvars
+import decimal
+import fractions
+import gc
+import inspect
+import sys
+import weakref
+
+import _fastasync
+import fastasync
+import pytest
+
+
+def test_results_and_turns(alike):
+    def script(w):
+        async def main():
+            w.tick("turn", 6)
+            for delay in (0, -1, 0.0, -0.5, False, 1e-9, 0.001):
+                w.note(delay, await w.f.sleep(delay, "result"))
+            w.note(await w.f.sleep(0), await w.f.sleep(0.001))
+            w.note(await w.f.sleep(delay=0, result=1))
+        w.run(main())
+    alike(script)
+
+
+def test_odd_delays(alike):
+    def script(w):
+        async def main():
+            nan = [float("nan")] * (sys.version_info >= (3, 13))
+            for delay in (*nan, "1", None, decimal.Decimal("NaN"),
+                          fractions.Fraction(1, 1000),
+                          decimal.Decimal("0.001"), 10 ** 400, True):
+                if delay is True:
+                    delay = fractions.Fraction(0)
+                try:
+                    async with asyncio.timeout(0.05):
+                        await w.f.sleep(delay)
+                except Exception as error:
+                    w.note(type(error).__name__)
+                else:
+                    w.note("slept")
+        w.run(main())
+    alike(script)
+
+
+def test_arguments():
+    for args, kwargs in [((), {}), ((1, 2, 3), {}), ((1,), {"delay": 1}),
+                         ((1,), {"loop": None})]:
+        texts = []
+        for sleep in (asyncio.sleep, _fastasync.sleep):
+            with pytest.raises(TypeError) as caught:
+                sleep(*args, **kwargs)
+            texts.append(str(caught.value))
+        assert texts[0] == texts[1]
+    assert str(inspect.signature(_fastasync.sleep)) == str(
+        inspect.signature(asyncio.tasks.sleep))
+
+
+def test_order_of_sleepers(alike):
+    def script(w):
+        async def sleeper(name, delay):
+            await w.f.sleep(delay)
+            w.note(name)
+
+        async def main():
+            now = w.loop.time()
+            w.loop.call_at(now + 0.04, w.note, "timer")
+            await asyncio.gather(*(sleeper(i, d) for i, d in enumerate(
+                [0.06, 0.02, 0.08, 0.0, 0.02])))
+        w.run(main())
+    alike(script)
+
+
+def test_cancelled(alike):
+    def script(w):
+        async def sleeper():
+            try:
+                await w.f.sleep(100)
+            finally:
+                w.note("timers", sum(not h.cancelled()
+                                     for h in w.loop._scheduled))
+
+        async def main():
+            task = w.loop.create_task(sleeper())
+            await asyncio.sleep(0)
+            w.note("timers", len(w.loop._scheduled), w.loop._scheduled[0])
+            task.cancel("m")
+            await w.outcome(task)
+            w.note("timers", sum(not h.cancelled()
+                                 for h in w.loop._scheduled))
+        w.run(main())
+    alike(script)
+
+
+def test_closed_in_its_sleep(alike):
+    def script(w):
+        async def main():
+            coro = w.f.sleep(100)
+            future = coro.send(None)
+            w.note(type(future).__name__, future._asyncio_future_blocking)
+            coro.close()
+            w.note(sum(not h.cancelled() for h in w.loop._scheduled))
+            future.set_result(None)
+        w.run(main())
+    alike(script)
+
+
+def test_the_future_is_ended_by_somebody_else(alike):
+    def script(w):
+        async def main():
+            task = w.loop.create_task(w.f.sleep(0.001, "own"))
+            await asyncio.sleep(0)
+            task._fut_waiter.set_result("theirs")
+            w.note(await task)
+            await asyncio.sleep(0.005)
+            task = w.loop.create_task(w.f.sleep(100))
+            await asyncio.sleep(0)
+            handle = min(w.loop._scheduled, key=lambda h: -h.when())
+            w.note(handle._callback.__name__, len(handle._args))
+            handle.cancel()
+            task.cancel()
+            await w.outcome(task)
+        w.run(main())
+    alike(script)
+
+
+def test_overridden_methods_are_called():
+    calls = []
+
+    class Loop(fastasync.Loop):
+        def call_later(self, *args, **kwargs):
+            calls.append("call_later")
+            return super().call_later(*args, **kwargs)
+
+    class Clock(fastasync.Loop):
+        def time(self):
+            calls.append("time")
+            return super().time()
+
+    for make in (Loop, Clock):
+        calls.clear()
+        loop = make()
+        loop.run_until_complete(_fastasync.sleep(0.001))
+        loop.close()
+        assert calls
+    calls.clear()
+    loop = fastasync.new_event_loop()
+    real = loop.call_at
+    loop.call_at = lambda *a, **k: calls.append("call_at") or real(*a, **k)
+    loop.run_until_complete(_fastasync.sleep(0.001))
+    loop.close()
+    assert calls == ["call_at"]
+
+
+def test_asyncios_time_machine_still_works():
+    """A test loop that jumps its clock forward."""
+    class Loop(fastasync.Loop):
+        now = 0.0
+
+        def time(self):
+            return self.now
+
+        def _run_once(self):  # asyncio's name; ours has its own
+            raise AssertionError
+
+    loop = Loop()
+
+    async def main():
+        task = loop.create_task(_fastasync.sleep(50, "woken"))
+        await _fastasync.sleep(0)
+        loop.now = 100.0
+        return await task
+
+    assert loop.run_until_complete(main()) == "woken"
+    loop.close()
+
+
+def test_the_timer_is_seen_and_collected():
+    loop = fastasync.new_event_loop()
+
+    async def main():
+        tasks = [loop.create_task(_fastasync.sleep(1000)) for _ in range(3)]
+        await _fastasync.sleep(0)
+        handle = loop._scheduled[0]
+        assert gc.is_tracked(handle)
+        assert handle._callback is asyncio.futures._set_result_unless_cancelled
+        assert handle._context is not None
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert handle.cancelled()
+
+    loop.run_until_complete(main())
+    loop.close()
+
+
+def test_a_stopped_loop_goes_with_its_sleepers():
+    class Mark:
+        pass
+
+    def abandon():
+        loop = fastasync.new_event_loop()
+        loop.set_exception_handler(lambda *_: None)
+        mark = loop.mark = Mark()
+        loop.create_task(_fastasync.sleep(1000, (mark, loop)))
+        loop.call_later(0.01, loop.stop)
+        loop.run_forever()
+        loop.close()
+        return weakref.ref(mark)
+
+    gone = abandon()
+    gc.collect()
+    assert gone() is None
+
+
+def test_the_context_of_a_sleeper(alike):
+    var = contextvars.ContextVar("var", default=0)
+
+    def script(w):
+        async def sleeper(number):
+            var.set(number)
+            await w.f.sleep(0.001)
+            w.note(var.get())
+
+        async def main():
+            await asyncio.gather(*(sleeper(i) for i in range(5)))
+            w.note(var.get())
+        w.run(main())
+    alike(script)
