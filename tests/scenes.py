@@ -30,6 +30,8 @@ def python_tasks(loop, coro, **kwargs):
 # name: namespace, loop, task factory, debug
 PLACES = {
     "asyncio": (asyncio, asyncio.SelectorEventLoop, None, False),
+    "asyncio, Python tasks": (asyncio, asyncio.SelectorEventLoop,
+                              python_tasks, False),
     "ours": (_fastasync, fastasync.new_event_loop, None, False),
     "ours, debug": (_fastasync, fastasync.new_event_loop, None, True),
     "ours on asyncio": (_fastasync, asyncio.SelectorEventLoop, None, False),
@@ -56,6 +58,8 @@ class Place:
         return getattr(self.module, name)
 
     def _told(self, loop, context):
+        if "never retrieved" in context["message"]:
+            return  # when that is said is the garbage collector's business
         keys = sorted(set(context) - {"source_traceback"})
         self.note("told", context["message"], keys, context.get("exception"))
 
@@ -143,11 +147,13 @@ def same(script, places=tuple(PLACES), count=False):
         place.run(script, count)
         logs[name] = place.log
         gc.collect()
-    oracle = logs["asyncio"]
-    assert oracle, "the script has noted nothing"
+    assert logs["asyncio"], "the script has noted nothing"
     for name, log in logs.items():
+        # a step of a Python task runs in its `except` block: other contexts
+        theirs = "asyncio, Python tasks" if "Python" in name else "asyncio"
+        oracle = logs[theirs]
         for entry, wanted in itertools.zip_longest(log, oracle):
             if entry != wanted:
                 raise AssertionError(
                     f"{name}: {entry!r}, but asyncio: {wanted!r}")
-    return oracle
+    return logs["asyncio"]

@@ -128,7 +128,7 @@ def test_misuse():
             p.note(error)
         for call in (p.timeout, p.timeout_at, p.Timeout,
                      lambda: p.timeout(1, 2), lambda: p.timeout(later=1),
-                     lambda: p.timeout_at(when=1, where=2),
+                     lambda: p.timeout_at(when=1, x=2),
                      lambda: p.Timeout(1, 2), lambda: p.timeout("x")):
             try:
                 call()
