@@ -84,6 +84,7 @@ class Place:
             self._count()
         current = asyncio.tasks.current_task
         if "Python" in self.name and hasattr(asyncio.tasks, "_py_current_task"):
+            asyncio.current_task = asyncio.tasks._py_current_task
             asyncio.tasks.current_task = asyncio.tasks._py_current_task
         try:
             self.loop.run_until_complete(script(self))
@@ -92,7 +93,7 @@ class Place:
                 raise
             self.note("left with", error)
         finally:
-            asyncio.tasks.current_task = current
+            asyncio.current_task = asyncio.tasks.current_task = current
             if count:
                 self.counter.cancel()
             self.finish()

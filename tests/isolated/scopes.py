@@ -133,7 +133,7 @@ async def left_alone():
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     del group
-    await names.timeout(10).__aenter__()
+    await names.timeout(None).__aenter__()
     names.wait_for(give(), 1).close()
     names.wait([]).close()
 
