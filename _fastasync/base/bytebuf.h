@@ -18,7 +18,7 @@
    store, except between bytebuf_room and bytebuf_filled. Zeroed memory is an
    empty buffer. Cost: appending and taking are amortized O(n) in the bytes
    moved, whatever the sizes of the pieces. Functions run Python code only while
-   `array` is set. HOT. Benchmarks: streams_readline, streams_readexactly. */
+   `array` is set. HOT. Benchmarks: stream_line, stream_pingpong. */
 #ifndef FA_BASE_BYTEBUF_H
 #define FA_BASE_BYTEBUF_H
 

@@ -5,7 +5,7 @@
    first turn and makes nothing but the bytes it returns. asyncio's code awaits
    self._wait_for_data(), read(-1) awaits self.read(), and so on: for a plain
    reader these are done in place, for any other the methods are called and
-   awaited. HOT. Benchmarks: streams_readexactly, streams_echo. */
+   awaited. HOT. Benchmarks: stream_pingpong. */
 #include "stream/ops.h"
 
 #include "base/args.h"

@@ -4,7 +4,7 @@
    it ended (co->number), less what may be the beginning of a separator. What
    asyncio's readline makes of readuntil's exceptions is done with the very
    exceptions, except at the end of the stream, where a plain reader makes none.
-   HOT. Benchmarks: streams_readline. */
+   HOT. Benchmarks: stream_line. */
 #include "stream/ops.h"
 
 #include "base/errors.h"

@@ -7,7 +7,7 @@
    twice its limit. What asyncio's code calls by method (`_wakeup_waiter`,
    `_maybe_resume_transport`) is called by method here too unless the reader is
    plain. Any transport will do, and any loop. HOT: reader_feed*,
-   reader_received, reader_wakeup. Benchmarks: streams_readline, streams_echo. */
+   reader_received, reader_wakeup. Benchmarks: stream_line, stream_pingpong. */
 #include "stream/private.h"
 
 #include "task/coro.h"
