@@ -34,6 +34,7 @@ module_clear(PyObject *module)
     fa_state *st = fa_state_of_module(module);
     handle_freelists_clear(st);
     task_freelists_clear(st);
+    sync_freelists_clear(st);
     loop_current_clear(st);
     fa_state_clear(st);
     return 0;

@@ -12,13 +12,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from goals import GOALS
+from goals import AVERAGES, GOALS, Average
 from loops import LIMIT, LOOPS
 from rows import Row
 
 BASE = "asyncio"
 RIVAL = "uvloop"
 REFERENCES = (BASE, RIVAL, LIMIT)
+MOST_ROWS = 0.6  # of an average's rows, for a verdict: Python 3.11 has no eager ones
 
 
 @dataclass
@@ -88,6 +89,44 @@ def verdict(row: Row, columns: Columns, loop: str) -> str:
     if found is None:
         return f"{wanted}: not measured"
     return f"{wanted}: {'met' if goal.met(found) else 'MISSED'}"
+
+
+def average(
+    results: dict[Row, Columns], loop: str, what: Average
+) -> tuple[float, float, int] | None:
+    """Geometric and arithmetic mean over the rows that were measured, and how many."""
+    ratios = [
+        found
+        for row, columns in results.items()
+        if row.name in what.rows
+        and (found := against(columns, loop, BASE)) is not None
+    ]
+    if not ratios:
+        return None
+    return statistics.geometric_mean(ratios), statistics.fmean(ratios), len(ratios)
+
+
+def averages(results: dict[Row, Columns], loops: list[str]) -> list[str]:
+    """One line per average and loop, with its goal if all of its rows were measured.
+
+    A row that this Python does not have is no row of its average.
+    """
+    lines = []
+    for what in AVERAGES:
+        there = sum(row.name in what.rows and not row.missing for row in results)
+        for loop in loops:
+            found = average(results, loop, what) if loop != BASE else None
+            if found is None:
+                continue
+            mean, arithmetic, rows = found
+            text = f"{what.name} ({rows} rows): {loop} {mean:.2f}x {BASE} "
+            text += f"(geometric mean; arithmetic {arithmetic:.2f})"
+            goal = what.goals.get(loop)
+            if goal is not None and rows == there >= MOST_ROWS * len(what.rows):
+                verdict = "met" if mean >= goal else "MISSED"
+                text += f" [>= {goal:g} {BASE}: {verdict}]"
+            lines.append(text)
+    return lines
 
 
 def line(row: Row, columns: Columns, loop: str) -> str:

@@ -21,6 +21,7 @@ from report import (
     Column,
     Columns,
     as_json,
+    averages,
     environment,
     line,
     ratios_table,
@@ -131,6 +132,8 @@ def print_tables(results: dict[Row, Columns], loops: list[str]) -> None:
     print(values_table(results, loops))
     print("\nTimes faster than asyncio and uvloop; times the cost of the limit:\n")
     print(ratios_table(results, loops))
+    if means := averages(results, loops):
+        print("\n" + "\n".join(means))
     for loop in loops:
         verdicts = [verdict(row, columns, loop) for row, columns in results.items()]
         if any(verdicts):

@@ -32,7 +32,9 @@ except ImportError as _error:
 
 from . import _install, _registry, _run
 from ._install import install, uninstall
+from ._ipython import load_ipython_extension, unload_ipython_extension
 from ._loop import Loop, new_event_loop
+from ._nested import allow_nested
 from ._run import Runner, run
 from ._version import __version__
 
@@ -66,6 +68,7 @@ __all__ = sorted(
     {
         "Loop",
         "Runner",
+        "allow_nested",
         "install",
         "new_event_loop",
         "run",

@@ -59,7 +59,12 @@ from asyncio.transports import *
 from asyncio.unix_events import *
 
 from ._install import install as install, uninstall as uninstall
+from ._ipython import (
+    load_ipython_extension as load_ipython_extension,
+    unload_ipython_extension as unload_ipython_extension,
+)
 from ._loop import Loop as Loop, new_event_loop as new_event_loop
+from ._nested import allow_nested as allow_nested
 from ._run import Runner as Runner, run as run
 from ._version import __version__ as __version__
 

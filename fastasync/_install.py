@@ -229,6 +229,11 @@ def install() -> None:
             _set_policy(ours)
 
 
+def is_installed() -> bool:
+    """Tell whether install() is in force."""
+    return bool(_rebound)
+
+
 def uninstall() -> None:
     """Undo install(): asyncio is itself again. Harmless without install()."""
     with _lock:

@@ -22,7 +22,7 @@ from typing import Any
 
 import _fastasync
 
-from . import _server
+from . import _nested, _server
 
 __all__ = ("Loop", "new_event_loop")
 
@@ -210,6 +210,29 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             self.call_soon_threadsafe(
                 self._set_coroutine_origin_tracking, enabled
             )
+
+    # -- runs inside of runs ----------------------------------------------
+
+    @property
+    def _nest_patched(self) -> Any:
+        """Let nest_asyncio.apply() find its work done. See _nested.py."""
+        value = self.__dict__.get("_nest_patched")
+        if value is not None:
+            return value
+        if _nested.is_patching(sys._getframe(1)):
+            self._adopt_nest_asyncio()
+        if not self.allow_nested:
+            raise AttributeError(
+                f"{type(self).__name__!r} object has no attribute "
+                "'_nest_patched'"
+            )
+        return True
+
+    @_nest_patched.setter
+    def _nest_patched(self, value: Any) -> None:
+        self.__dict__["_nest_patched"] = value
+
+    _adopt_nest_asyncio = _nested.adopt_nest_asyncio
 
     # -- end of life ------------------------------------------------------
 

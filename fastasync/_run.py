@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeAlias, TypeVar
 
+from . import _nested
 from ._loop import Loop, new_event_loop
 
 _T = TypeVar("_T")
@@ -35,8 +36,9 @@ class Runner(asyncio.Runner):  # type: ignore[misc]  # final to typeshed only
 
     def _new_current_loop(self) -> Loop:
         loop = new_event_loop()
-        asyncio.set_event_loop(loop)
-        self._set_event_loop = True  # asyncio's close() then unsets it
+        if asyncio._get_running_loop() is None:
+            asyncio.set_event_loop(loop)
+            self._set_event_loop = True  # asyncio's close() then unsets it
         return loop
 
 
@@ -45,12 +47,24 @@ def run(
     *,
     debug: bool | None = None,
     loop_factory: LoopFactory | None = None,
+    nested: bool | None = None,
 ) -> _T:
     """Run the coroutine on a new fastasync loop and return its result.
 
     The same as asyncio.run(), and on Python 3.11 too with a *loop_factory*.
+
+    Where a loop is running already it takes *nested*, or that nesting is
+    allowed: then the coroutine runs on that loop as one more task, while the
+    others go on. False forbids it.
     """
-    if asyncio._get_running_loop() is not None:
+    running = asyncio._get_running_loop()
+    if running is not None:
+        if nested is None:
+            nested = _nested.may_run_inside(running)
+        if nested:
+            return _nested.run_inside(  # type: ignore[no-any-return]
+                main, debug=debug, loop_factory=loop_factory
+            )
         raise RuntimeError(
             "asyncio.run() cannot be called from a running event loop"
         )

@@ -24,6 +24,8 @@ RANKS = {
 SIDE_DOORS = {
     "loop/context.h": "inline, once per step of a task: who runs in which context",
     "loop/current.h": "inline, once per step of a task: task/ and api/ need it",
+    "task/freelist.h": "inline, for objects that are made once per await",
+    "task/closure.h": "done-callbacks in C, for what waits for several futures",
     "task/coro.h": "coroutines in C: every room that waits builds on it",
     "loop/handle.h": "the handle's layout, for the loop's methods in api/",
 }

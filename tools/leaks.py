@@ -34,6 +34,8 @@ LEFT_OUT = (
     "face/test_main.py",
     "face/test_names.py",
     "face/test_repl.py",
+    "nested/test_jupyter.py",
+    "nested/test_nest_asyncio.py",
 )
 WARM_UP = 2
 ROUNDS = 4

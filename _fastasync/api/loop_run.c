@@ -1,7 +1,8 @@
 /* api/loop_run.c: run_forever, run_until_complete, stop, close.
 
    What asyncio keeps on `self` during a run (the former asyncgen hooks) stands
-   here on the C stack of the run, so that a run inside a run has its own. */
+   here on the C stack of the run, so that a run inside a run has its own. What
+   else a run inside a run puts away and brings back is in loop/level.c. */
 #include "api/api.h"
 
 #include "base/errors.h"
@@ -27,12 +28,34 @@ run_set_running_loop(fa_state *st, PyObject *loop)
     return done == NULL ? -1 : 0;
 }
 
-static int
-run_check_not_running(LoopObject *loop)
+/* A loop is running: go on if it may be nested, else raise. 0 or -1. */
+static FA_COLD int
+run_check_nesting(LoopObject *loop, const char *refusal)
 {
-    if (loop->thread_id != 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "This event loop is already running");
+    int elsewhere = loop->thread_id != 0 &&
+                    loop->thread_id != PyThread_get_thread_ident();
+    int may = elsewhere ? 0 : loop_may_nest(loop);
+    if (may == 2) { // then in our way from now on
+        PyObject *done = PyObject_CallMethod((PyObject *)loop,
+                                             "_adopt_nest_asyncio", NULL);
+        may = done == NULL ? -1 : 1;
+        Py_XDECREF(done);
+    }
+    if (may == 0) {
+        PyErr_SetString(PyExc_RuntimeError, refusal);
+    }
+    return may > 0 ? 0 : -1;
+}
+
+/* May the loop be run now? 0 and the running loop of this thread (new, NULL =
+   none) in *above, or -1. */
+static int
+run_check(LoopObject *loop, PyObject **above)
+{
+    *above = NULL;
+    if (loop->thread_id != 0 &&
+        run_check_nesting(loop, "This event loop is already running") < 0)
+    {
         return -1;
     }
     PyObject *other = PyObject_CallMethodNoArgs(
@@ -40,14 +63,31 @@ run_check_not_running(LoopObject *loop)
     if (other == NULL) {
         return -1;
     }
-    Py_DECREF(other);
-    if (other != Py_None) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "Cannot run the event loop while another loop is "
-                        "running");
+    if (other == Py_None) {
+        Py_CLEAR(other);
+        if (FA_LIKELY(loop->thread_id == 0)) {
+            return 0;
+        }
+    }
+    if ((loop->thread_id == 0 &&
+         run_check_nesting(loop, "Cannot run the event loop while another "
+                                 "loop is running") < 0) ||
+        level_check_depth(loop, other) < 0)
+    {
+        Py_XDECREF(other);
         return -1;
     }
+    *above = other;
     return 0;
+}
+
+static int
+run_check_not_running(LoopObject *loop)
+{
+    PyObject *above;
+    int rc = run_check(loop, &above);
+    Py_XDECREF(above);
+    return rc;
 }
 
 /* sys.set_asyncgen_hooks(self._asyncgen_firstiter_hook, ..._finalizer_hook);
@@ -98,35 +138,60 @@ run_setup(LoopObject *loop, PyObject **saved_hooks)
     }
     loop->thread_id = PyThread_get_thread_ident();
     loop->tstate = PyThreadState_Get();
-    loop->running = 1;
+    if (!loop->running) {
+        loop->running = 1;
+        loop->polled = 0;
+    }
     loop->turns = FA_POLL_EVERY;
     loop->brisk = FA_POLL_BRISK - 1;
     return run_set_running_loop(loop->st, (PyObject *)loop);
 }
 
-/* What must be undone however the run ended; keeps the raised exception. */
-static int
-run_cleanup(LoopObject *loop, PyObject *saved_hooks)
+/* No run of the loop is left. */
+static void
+run_not_running(LoopObject *loop)
 {
-    PyObject *exc = fa_err_take();
-    int rc = 0;
-    loop->stopping = 0;
     loop->running = 0;
     loop->thread_id = 0;
     loop->tstate = NULL;
     loop_settle_handles(loop);
-    if (run_set_running_loop(loop->st, Py_None) < 0 ||
-        (loop->was_debug && run_track_origins(loop, 0) < 0))
+}
+
+/* sys.set_asyncgen_hooks(*hooks); `rc` < 0 = an exception is raised, which
+   stays. Returns rc, or -1. */
+static int
+run_restore_hooks(LoopObject *loop, PyObject *hooks, int rc)
+{
+    PyObject *failure = rc < 0 ? fa_err_take() : NULL;
+    PyObject *done = PyObject_Call(loop->st->set_asyncgen_hooks, hooks, NULL);
+    rc = done == NULL ? -1 : rc;
+    Py_XDECREF(done);
+    fa_err_chain(failure);
+    return rc;
+}
+
+/* What must be undone however the run ended; keeps the raised exception. Frees
+   the level. */
+static int
+run_cleanup(LoopObject *loop, fa_level *level, PyObject *saved_hooks)
+{
+    int rc = 0;
+    int goes_on = level_unlink(loop, level);
+    PyObject *exc = fa_err_take();
+    if (!goes_on) {
+        run_not_running(loop);
+    }
+    PyObject *above = level->above == NULL ? Py_None : level->above;
+    if (run_set_running_loop(loop->st, above) < 0 ||
+        (loop->was_debug && !goes_on && run_track_origins(loop, 0) < 0))
     {
         rc = -1;
     }
     if (saved_hooks != NULL) {
-        PyObject *failure = rc < 0 ? fa_err_take() : NULL;
-        PyObject *done =
-            PyObject_Call(loop->st->set_asyncgen_hooks, saved_hooks, NULL);
-        rc = done == NULL ? -1 : rc;
-        Py_XDECREF(done);
-        fa_err_chain(failure);
+        rc = run_restore_hooks(loop, saved_hooks, rc);
+    }
+    if (level_leave(loop, level) < 0) {
+        rc = -1;
     }
     if (rc == 0) {
         fa_err_restore(exc);
@@ -140,15 +205,20 @@ run_cleanup(LoopObject *loop, PyObject *saved_hooks)
 static int
 loop_run_forever(LoopObject *loop)
 {
-    PyObject *saved_hooks;
-    if (loop_check_closed(loop) < 0 || run_check_not_running(loop) < 0) {
+    PyObject *saved_hooks, *above;
+    if (loop_check_closed(loop) < 0 || run_check(loop, &above) < 0) {
+        return -1;
+    }
+    fa_level *level = level_enter(loop, above);
+    Py_XDECREF(above);
+    if (level == NULL) {
         return -1;
     }
     int rc = run_setup(loop, &saved_hooks);
     if (rc == 0) {
         rc = loop_spin(loop);
     }
-    if (run_cleanup(loop, saved_hooks) < 0) {
+    if (run_cleanup(loop, level, saved_hooks) < 0) {
         rc = -1;
     }
     Py_XDECREF(saved_hooks);
@@ -244,6 +314,7 @@ run_until_done(LoopObject *loop, PyObject *future, int made)
     }
     Py_DECREF(done);
     int rc;
+    Py_XSETREF(loop->awaited, Py_NewRef(future)); // for level_enter
     if (loop->overridden & FA_OV_RUN_FOREVER) {
         done = PyObject_CallMethodNoArgs((PyObject *)loop,
                                          st->str_run_forever);
@@ -253,6 +324,7 @@ run_until_done(LoopObject *loop, PyObject *future, int made)
     else {
         rc = loop_run_forever(loop);
     }
+    Py_CLEAR(loop->awaited);
     if (rc < 0 && made) {
         run_consume(st, future);
     }
@@ -266,6 +338,25 @@ run_until_done(LoopObject *loop, PyObject *future, int made)
     Py_DECREF(done);
     fa_err_restore(exc);
     return rc;
+}
+
+/* Run until the future (taken over) is done; its result (new) or NULL. */
+static PyObject *
+run_future(LoopObject *loop, PyObject *future, int made)
+{
+    PyObject *result = NULL;
+    if (run_until_done(loop, future, made) == 0) {
+        int finished = run_future_flag(future, loop->st->str_done);
+        if (finished == 0) {
+            PyErr_SetString(PyExc_RuntimeError,
+                            "Event loop stopped before Future completed.");
+        }
+        else if (finished == 1) {
+            result = PyObject_CallMethodNoArgs(future, loop->st->str_result);
+        }
+    }
+    Py_DECREF(future);
+    return result;
 }
 
 PyDoc_STRVAR(Loop_run_until_complete_doc,
@@ -288,22 +379,26 @@ Loop_run_until_complete(LoopObject *loop, PyObject *awaitable)
     if (future == NULL) {
         return NULL;
     }
-    PyObject *result = NULL;
-    if ((made && run_mark_own_task(st, future) < 0) ||
-        run_until_done(loop, future, made) < 0)
-    {
-        goto done;
+    if (made && run_mark_own_task(st, future) < 0) {
+        Py_DECREF(future);
+        return NULL;
     }
-    int finished = run_future_flag(future, st->str_done);
-    if (finished == 0) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "Event loop stopped before Future completed.");
+    return run_future(loop, future, made);
+}
+
+PyDoc_STRVAR(Loop_run_nested_doc,
+"_run_nested($self, future, /)\n--\n\n"
+"run_until_complete() of a future of this loop, whatever allow_nested says.");
+
+static PyObject *
+Loop_run_nested(LoopObject *loop, PyObject *future)
+{
+    if (loop_check_closed(loop) < 0 || loop_refresh_overrides(loop) < 0) {
+        return NULL;
     }
-    else if (finished == 1) {
-        result = PyObject_CallMethodNoArgs(future, st->str_result);
-    }
-done:
-    Py_DECREF(future);
+    loop->nest_once = 1; // for level_enter
+    PyObject *result = run_future(loop, Py_NewRef(future), 0);
+    loop->nest_once = 0;
     return result;
 }
 
@@ -311,12 +406,18 @@ done:
 
 PyDoc_STRVAR(Loop_stop_doc,
 "stop($self, /)\n--\n\n"
-"Stop after the current iteration. See asyncio.loop.stop.");
+"Stop after the current iteration; of runs inside of each other the innermost.\n"
+"See asyncio.loop.stop.");
 
 static PyObject *
 Loop_stop(LoopObject *loop, PyObject *Py_UNUSED(ignored))
 {
-    loop->stopping = 1;
+    if (FA_LIKELY(loop->level == NULL || loop->level->outer == NULL)) {
+        loop->stopping = 1;
+    }
+    else {
+        level_stop(loop);
+    }
     Py_RETURN_NONE;
 }
 
@@ -399,6 +500,7 @@ PyMethodDef loop_run_methods[] = {
      Loop_run_forever_doc},
     {"run_until_complete", (PyCFunction)Loop_run_until_complete, METH_O,
      Loop_run_until_complete_doc},
+    {"_run_nested", (PyCFunction)Loop_run_nested, METH_O, Loop_run_nested_doc},
     {"stop", (PyCFunction)Loop_stop, METH_NOARGS, Loop_stop_doc},
     {"is_running", (PyCFunction)Loop_is_running, METH_NOARGS,
      Loop_is_running_doc},

@@ -227,6 +227,24 @@ Loop_get_thread_id(LoopObject *loop, void *Py_UNUSED(closure))
     return PyLong_FromUnsignedLong(loop->thread_id);
 }
 
+static PyObject *
+Loop_get_nesting(LoopObject *loop, void *Py_UNUSED(closure))
+{
+    int may = loop_may_nest(loop);
+    return may < 0 ? NULL : PyBool_FromLong(may > 0);
+}
+
+static int
+Loop_set_nesting(LoopObject *loop, PyObject *value, void *Py_UNUSED(closure))
+{
+    int truth = value == NULL ? FA_NESTING_UNSET : PyObject_IsTrue(value);
+    if (value != NULL && truth < 0) {
+        return -1;
+    }
+    loop->nesting = (int8_t)truth;
+    return 0;
+}
+
 /* What waits in the ring, as tools like to count it (a list, a copy). */
 static PyObject *
 Loop_get_ready(LoopObject *loop, void *Py_UNUSED(closure))
@@ -271,6 +289,9 @@ static PyGetSetDef Loop_getset[] = {
     {"_thread_id", (getter)Loop_get_thread_id, NULL, NULL, NULL},
     {"_ready", (getter)Loop_get_ready, NULL, NULL, NULL},
     {"_scheduled", (getter)Loop_get_scheduled, NULL, NULL, NULL},
+    {"allow_nested", (getter)Loop_get_nesting, (setter)Loop_set_nesting,
+     "May the loop be run while it, or another loop, runs in this thread?\n"
+     "Delete it to follow fastasync.allow_nested() again.", NULL},
     {"slow_callback_duration", (getter)Loop_get_slow, (setter)Loop_set_slow,
      "Seconds after which debug mode reports a callback as slow.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
@@ -348,6 +369,27 @@ api_find_task_kwargs(fa_state *st)
     return 0;
 }
 
+PyDoc_STRVAR(allow_nested_doc,
+"_allow_nested($module, enable, /)\n--\n\n"
+"Set what loop.allow_nested is where nobody has set it; return what it was.");
+
+static PyObject *
+api_allow_nested(PyObject *module, PyObject *enable)
+{
+    fa_state *st = fa_state_of_module(module);
+    int before = st->allow_nested, truth = PyObject_IsTrue(enable);
+    if (truth < 0) {
+        return NULL;
+    }
+    st->allow_nested = truth;
+    return PyBool_FromLong(before);
+}
+
+static PyMethodDef api_functions[] = {
+    {"_allow_nested", api_allow_nested, METH_O, allow_nested_doc},
+    {NULL, NULL, 0, NULL},
+};
+
 int
 api_types_init(PyObject *module, fa_state *st)
 {
@@ -358,6 +400,9 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_task_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_io_methods) < 0)
     {
+        return -1;
+    }
+    if (PyModule_AddFunctions(module, api_functions) < 0) {
         return -1;
     }
     return PyModule_AddObjectRef(module, "LoopCore",

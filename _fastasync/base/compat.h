@@ -47,6 +47,16 @@
 /* ensure_future wraps what has only __await__ in an `async def` (before: in a
    generator, tasks._wrap_awaitable). */
 #define FA_HAS_ASYNC_WRAP_AWAITABLE FA_PY312
+/* A Timeout puts its TimeoutError into the context of what replaced its
+   CancelledError, and takes subclasses of that for it. */
+#define FA_HAS_TIMEOUT_INSERTS FA_PY313
+/* wait_for is made of timeout() (before: of a waiter and a timer). */
+#define FA_HAS_WAIT_FOR_TIMEOUT FA_PY312
+/* TaskGroup: keeps a cancellation of its parent alive, takes subclasses of
+   CancelledError for it. */
+#define FA_HAS_GROUP_RECANCEL FA_PY313
+/* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
+#define FA_HAS_GROUP_CANCEL FA_PY315
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */
@@ -57,6 +67,8 @@
 #define FA_CLOSE_RETURNS_VALUE FA_PY313
 /* A StopIteration thrown into a fresh coroutine comes out as it is. */
 #define FA_HAS_FREE_FIRST_THROW FA_PY312
+/* Coroutines tell their state (cr_state). */
+#define FA_HAS_CORO_STATE FA_PY315
 /* What `await 3` says. */
 #if FA_PY314
 #  define FA_AWAIT_REFUSED_TEXT "'%.100s' object can't be awaited"
@@ -82,12 +94,6 @@
 #else
 #  define FA_STEP_NAME "_step()"
 #endif
-/* Where inspect keeps the mark of coroutine functions (3.11: nowhere). */
-#if FA_PY313
-#  define FA_INSPECT_MARK_NAME "_is_coroutine_mark"
-#else
-#  define FA_INSPECT_MARK_NAME "_is_coroutine_marker"
-#endif
 /* throw(type, value, traceback) is deprecated. */
 #define FA_WARNS_THROW_TRIPLE FA_PY312
 /* transport.writelines sends piece by piece (before: b''.join and write). */
@@ -102,8 +108,23 @@
 #define FA_HAS_SERVER_CONTEXT FA_PY315
 /* Subclasses of StopIteration are refused as well. */
 #define FA_REFUSES_STOPITERATION_SUBCLASS FA_PY313
+/* Queue.shutdown(). */
+#define FA_HAS_QUEUE_SHUTDOWN FA_PY313
+/* as_completed() is an object that is an asynchronous iterator as well (before:
+   a generator). */
+#define FA_HAS_ASYNC_AS_COMPLETED FA_PY313
+/* What as_completed() waits for is in the call graph. */
+#define FA_HAS_AS_COMPLETED_GRAPH FA_PY315
 /* A future's iterator gives the result again each time it is asked. */
 #define FA_FUTURE_ITER_REPEATS FA_PY314
+/* Who leaves a semaphore's queue wakes as many as its number allows. */
+#define FA_HAS_SEMAPHORE_FAIR FA_PY313
+/* Condition.wait() passes its notification on when it raises, and raises the
+   last CancelledError it got (before: a new one); it makes its future before it
+   frees the lock. */
+#define FA_HAS_CONDITION_RENOTIFY FA_PY313
+/* Barrier(0): "parties must be >= 1" (before: "> 0"). */
+#define FA_HAS_BARRIER_TEXT FA_PY314
 /* StreamReaderProtocol keeps its writer (_stream_writer) ... */
 #define FA_HAS_STREAM_WRITER !FA_PY313
 /* ... and forgets it when the connection is lost, though it has none. */

@@ -109,7 +109,10 @@ fifo_remove(fa_state *st, fa_fifo *fifo, PyObject *obj)
     if (at == fifo->len) {
         return 0;
     }
-    for (uint32_t i = at + 1; i < fifo->len; i++) { // close the gap
+    if (at == 0) { // who is removed is the first, mostly
+        fifo->head = (fifo->head + 1) & mask;
+    }
+    for (uint32_t i = at + 1; i < fifo->len && at != 0; i++) { // close the gap
         fifo->items[(fifo->head + i - 1) & mask] =
             fifo->items[(fifo->head + i) & mask];
     }

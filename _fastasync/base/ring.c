@@ -14,14 +14,12 @@ ring_grow(fa_ring *ring)
         PyErr_NoMemory();
         return -1;
     }
-    for (size_t i = 0; i < len; i++) {
-        items[i] = *ring_at(ring, i);
+    for (size_t i = 0; i < len; i++) { // head and tail stay what they are
+        items[(ring->head + i) & (capacity - 1)] = *ring_at(ring, i);
     }
     PyMem_Free(ring->items);
     ring->items = items;
     ring->mask = capacity - 1;
-    ring->head = 0;
-    ring->tail = len;
     return 0;
 }
 

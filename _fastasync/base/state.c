@@ -75,6 +75,9 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
     Py_VISIT(st->current_tasks);
     Py_VISIT(st->c_swap_current_task);
     Py_VISIT(st->kw_context);
+    Py_VISIT(st->kw_name_context);
+    Py_VISIT(st->timeout_fire);
+    Py_VISIT(st->release_waiter);
     Py_VISIT(st->kw_msg);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
@@ -97,6 +100,9 @@ fa_state_clear(fa_state *st)
     Py_CLEAR(st->current_tasks);
     Py_CLEAR(st->c_swap_current_task);
     Py_CLEAR(st->kw_context);
+    Py_CLEAR(st->kw_name_context);
+    Py_CLEAR(st->timeout_fire);
+    Py_CLEAR(st->release_waiter);
     Py_CLEAR(st->kw_msg);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);

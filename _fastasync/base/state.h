@@ -14,9 +14,15 @@
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
     X(Coro) X(CoroFunction) X(CoroWrapper) X(Gather) X(Closure) \
-    X(SocketTransport) X(ServerCore) X(Listener) \
-    X(StreamProtocolCore) X(StreamReaderProtocol) \
-    X(StreamReaderCore) X(StreamReader) X(StreamWriterCore) X(StreamWriter)
+    X(QueueCore) X(Queue) X(LifoQueueCore) X(LifoQueue) \
+    X(PriorityQueueCore) X(PriorityQueue) X(AsCompleted) \
+    X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
+    X(LockCore) X(Lock) X(EventCore) X(Event) X(ConditionCore) X(Condition) \
+    X(SemaphoreCore) X(Semaphore) X(BoundedSemaphoreCore) \
+    X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
+    X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
+    X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
+    X(SocketTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -39,6 +45,14 @@
     X(remove_done_callback) X(result) X(resume_writing) X(run_forever) \
     X(set_exception) X(set_name) X(set_result) X(socket) X(sockname) \
     X(source_traceback) X(Task) X(task) X(throw) X(time) X(type) \
+    X(_finished) X(_format) X(_get) X(_get_loop) X(_getters) X(_init) \
+    X(_is_shutdown) X(_maxsize) X(_put) X(_putters) X(_queue) \
+    X(_unfinished_tasks) X(_wakeup_next) X(empty) X(Event) X(full) X(get) \
+    X(get_nowait) X(join) X(put) X(put_nowait) X(qsize) X(set) X(shutdown) \
+    X(task_done) X(wait) X(__getattribute__) X(__init__) \
+    X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) \
+    X(_set_task_name) X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
+    X(FIRST_EXCEPTION) X(reschedule) X(uncancel) \
     X(_drain_helper) X(_get_close_waiter) X(_source_traceback) \
     X(_stream_reader) X(can_write_eof) X(create_connection) X(create_server) \
     X(create_unix_connection) X(create_unix_server) X(drain) X(feed_data) \
@@ -47,8 +61,15 @@
     X(StreamReader) X(StreamReaderProtocol) X(StreamWriter) X(transport) \
     X(write) X(write_eof) X(writelines) \
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
-    X(consumed) X(extend) X(join) X(partial) X(pause_reading) X(read) \
+    X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
     X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
+
+#if FA_HAS_QUEUE_SHUTDOWN
+#  define FA_IMPORTS_SHUTDOWN(X) \
+    X(QueueShutDown, "asyncio.queues", "QueueShutDown")
+#else
+#  define FA_IMPORTS_SHUTDOWN(X)
+#endif
 
 #if FA_HAS_AWAITED_BY
 #  define FA_IMPORTS_GRAPH(X) \
@@ -88,6 +109,16 @@
     X(isawaitable, "inspect", "isawaitable") \
     X(partial, "functools", "partial") \
     X(deque, "collections", "deque") \
+    X(ExceptionGroup, "builtins", "ExceptionGroup") \
+    X(timeout_State, "asyncio.timeouts", "_State") \
+    X(asyncio_Lock, "asyncio.locks", "Lock") \
+    X(asyncio_Event, "asyncio.locks", "Event") \
+    X(asyncio_Condition, "asyncio.locks", "Condition") \
+    X(asyncio_Semaphore, "asyncio.locks", "Semaphore") \
+    X(asyncio_BoundedSemaphore, "asyncio.locks", "BoundedSemaphore") \
+    X(asyncio_Barrier, "asyncio.locks", "Barrier") \
+    X(asyncio_BarrierState, "asyncio.locks", "_BarrierState") \
+    X(BrokenBarrierError, "asyncio.exceptions", "BrokenBarrierError") \
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
@@ -100,6 +131,15 @@
     X(socket_type, "_socket", "socket") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
+    X(asyncio_Queue, "asyncio.queues", "Queue") \
+    X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue") \
+    X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue") \
+    X(QueueEmpty, "asyncio.queues", "QueueEmpty") \
+    X(QueueFull, "asyncio.queues", "QueueFull") \
+    X(heappush, "heapq", "heappush") \
+    X(heappop, "heapq", "heappop") \
+    X(mod_locks, "asyncio.locks", NULL) \
+    FA_IMPORTS_SHUTDOWN(X) \
     X(mod_streams, "asyncio.streams", NULL) \
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
     X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
@@ -112,6 +152,14 @@ typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
 #define FA_HANDLE_FREELIST_MAX 1024
+
+/* Which methods of a queue are not ours (sync/queue.h). */
+typedef struct {
+    unsigned int version; /* of the type for which this holds, 0 = none */
+    uint16_t bits;
+    uint8_t put, get, init;
+    uint8_t instance; /* some of the bits are from the instance dict */
+} fa_queue_ways;
 
 /* Dead objects of one exact type, linked through the first word after their
    head; untracked and without a reference to their type. */
@@ -145,6 +193,14 @@ typedef struct fa_state {
     PyObject *c_swap_current_task; /* strong or NULL (before 3.12) */
 
     PyObject *kw_context; /* strong: ("context",), a kwnames tuple */
+    PyObject *kw_name_context; /* strong: ("name", "context") */
+
+    /* functions of the module that are callbacks of timers (sync/) */
+    PyObject *timeout_fire;   /* strong */
+    PyObject *release_waiter; /* strong */
+    uint8_t group_closes;   /* TaskGroup.create_task closes what it refuses */
+    uint8_t group_forgets;  /* leaving a TaskGroup drops its errors */
+    uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
@@ -152,6 +208,7 @@ typedef struct fa_state {
     int shield_logs;           /* asyncio.tasks has _log_on_exception (3.14, and
                                   late releases of 3.13) */
     int create_task_kwargs;    /* asyncio's create_task takes **kwargs */
+    int allow_nested;          /* fastasync.allow_nested() was called */
 
     /* The entry functions of task/ (set by task_types_init), of type fa_run,
        which base/ring.h defines: the first two run a task's step (the loop
@@ -183,9 +240,14 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_timeouts; /* sync/timeout.c */
     fa_freelist free_closures;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the
                             type Stop (task/stop.c), its reference count 0 */
+
+    /* the ways of Queue, LifoQueue, PriorityQueue themselves
+       (sync/queue_ways.c) */
+    fa_queue_ways queue_ways[3];
 
     /* task registry (task/registry.c) */
     TaskObject *tasks;         /* borrowed, head of the list of live tasks */

@@ -642,6 +642,21 @@ timer_cancel(PyObject *timer)
     return handle_cancel((HandleObject *)timer);
 }
 
+int
+fa_handle_cancel(fa_state *st, PyObject *self)
+{
+    HandleObject *handle = (HandleObject *)self;
+    if (FA_LIKELY((Py_IS_TYPE(self, st->TimerHandleType) ||
+                   Py_IS_TYPE(self, st->HandleType)) &&
+                  handle->loop != NULL && loop_check(st, handle->loop)))
+    {
+        return handle_cancel(handle);
+    }
+    PyObject *done = PyObject_CallMethodNoArgs(self, st->str_cancel);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 PyObject *
 handle_args(HandleObject *handle)
 {

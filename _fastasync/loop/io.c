@@ -222,6 +222,7 @@ loop_poll(LoopObject *loop, int64_t timeout_ns)
             return -1;
         }
     }
+    loop->polled = loop->ready.tail;
     // CPython up to 3.12 can overlook a signal until the GIL is taken again,
     // and a busy loop does not let go of it
     return timeout_ns == 0 ? PyErr_CheckSignals() : 0;

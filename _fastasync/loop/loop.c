@@ -11,6 +11,7 @@ loop_open(LoopObject *loop, fa_state *st)
 {
     loop->st = st;
     loop->slow_callback_duration = 0.1;
+    loop->nesting = FA_NESTING_UNSET;
     loop->ticks_per_us = clock_ticks_per_us();
     loop->wakeup = -1;
     loop->poller = poller_open();
@@ -66,6 +67,7 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
     Py_VISIT(loop->task_factory);
     Py_VISIT(loop->eager_factory);
     Py_VISIT(loop->current_handle);
+    Py_VISIT(loop->awaited);
     Py_VISIT(loop->context_pristine);
     Py_VISIT(loop->context_work);
     return 0;
@@ -100,6 +102,7 @@ loop_close(LoopObject *loop)
     loop_refresh_direct(loop);
     ring_clear(&loop->ready);
     ring_clear(&loop->corked);
+    loop->polled = 0;
     loop_drop_timers(loop);
     loop_drop_watchers(loop);
     loop_close_fds(loop);
@@ -118,6 +121,7 @@ loop_clear(LoopObject *loop)
     Py_CLEAR(loop->task_factory);
     Py_CLEAR(loop->eager_factory);
     Py_CLEAR(loop->current_handle);
+    Py_CLEAR(loop->awaited);
     Py_CLEAR(loop->context_pristine);
     Py_CLEAR(loop->context_work);
 }

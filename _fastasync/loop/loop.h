@@ -49,6 +49,25 @@ typedef struct {
     uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT */
 } fa_fdslot;
 
+/* One run of a loop (level.c). It belongs to the C frame of that run and is
+   linked into the loop while the run lasts. */
+typedef struct fa_level {
+    struct fa_level *outer; /* the run that this one interrupts, or NULL */
+    PyObject *future;       /* strong or NULL: what run_until_complete awaits */
+    PyObject *above;        /* strong or NULL: the loop that was running in
+                               this thread, this one or another */
+    PyObject *base;         /* strong or NULL: the context that was current
+                               when the outermost run began */
+    PyObject *task;         /* strong or NULL: the task that was current */
+    PyObject *contexts;     /* strong or NULL: a list of the contexts that were
+                               left, the innermost first */
+    PyObject *handle;       /* strong or NULL: loop->current_handle */
+    int depth;              /* so many runs of loops of ours on top of each
+                               other, this one counted */
+    uint8_t inside;         /* it has interrupted a run, of this loop or another */
+    uint8_t stopped;        /* stop() meant this run while a deeper one was on */
+} fa_level;
+
 typedef struct LoopObject {
     PyObject_HEAD
     fa_state *st; /* borrowed: lives as long as the type */
@@ -69,6 +88,8 @@ typedef struct LoopObject {
     int64_t last_fired; /* when timers last moved into the ring, in ns */
     int brisk;          /* so many more polls follow each other: the first
                            turns of a run see all I/O, as asyncio's do */
+    size_t polled;      /* ready.tail after the last poll: what stands before it
+                           runs before the next one (level.c) */
     uint64_t ticks_per_us;
 
     /* run state */
@@ -105,6 +126,15 @@ typedef struct LoopObject {
     double slow_callback_duration;
     char *scratch; /* owned, FA_SCRATCH_SIZE bytes, allocated at first use: the
                       read buffer shared by all transports of the loop */
+
+    /* runs inside of runs; last, since nothing that is called often uses it */
+    int8_t nesting;        /* loop.allow_nested: 0, 1, or FA_NESTING_UNSET */
+    uint8_t nest_once;     /* the next run may be nested whatever that says */
+    fa_level *level;       /* the innermost run, NULL = not running */
+    fa_level first_level;  /* room for one that needs no allocation; depth 0 =
+                              not in use */
+    PyObject *awaited;     /* strong or NULL: the future of the run that is
+                              about to begin */
 } LoopObject;
 
 #define FA_SCRATCH_SIZE (64 * 1024)
@@ -119,6 +149,8 @@ loop_is_eager(const LoopObject *loop)
     return loop->task_factory != NULL &&
            loop->task_factory == loop->eager_factory;
 }
+#define FA_NESTING_UNSET (-1) /* as fastasync.allow_nested() has it */
+#define FA_LEVEL_MAX 64       /* runs inside of each other */
 
 /* -- kinds of loops ------------------------------------------------------- */
 
@@ -214,6 +246,35 @@ FA_INTERNAL void loop_settle_handles(LoopObject *loop);
 
 /* The same for its timers: also when somebody wants to see them. */
 FA_INTERNAL void loop_settle_timers(LoopObject *loop);
+/* -- runs inside of runs (level.c) ---------------------------------------- */
+
+/* May the loop be run although a loop runs in this thread? 1, 0 or -1; 2 = only
+   because nest_asyncio.apply() was called. */
+FA_INTERNAL int loop_may_nest(LoopObject *loop);
+
+/* May one more run begin inside of those there are? 0, or -1 with
+   RecursionError. May run Python code. */
+FA_INTERNAL int level_check_depth(LoopObject *loop, PyObject *above);
+
+/* A run begins. `above` is the running loop of this thread (borrowed, NULL =
+   none; then nothing but the link is made). Otherwise all that the interrupted
+   run has entered is left: its current task, its contexts. Takes over
+   loop->awaited. NULL with an exception, and nothing has changed. Call while
+   `above` still is the running loop. */
+FA_INTERNAL fa_level *level_enter(LoopObject *loop, PyObject *above);
+
+/* The run is over and level->above is the running loop again: bring back what
+   level_enter has put away and free the level. Keeps the raised exception.
+   0, or -1 with an exception if something could not be brought back. */
+FA_INTERNAL int level_leave(LoopObject *loop, fa_level *level);
+
+/* The run is over: take it off the loop. Returns 1 if the loop goes on running,
+   in an outer run. Keeps the raised exception. */
+FA_INTERNAL int level_unlink(LoopObject *loop, fa_level *level);
+
+/* loop.stop(): the innermost run ends after this turn; but where the future of
+   an outer one is done, it is that one's callback that calls, and means it. */
+FA_INTERNAL void level_stop(LoopObject *loop);
 
 /* -- readiness (io.c) ----------------------------------------------------- */
 
@@ -262,6 +323,10 @@ FA_INTERNAL int loop_run_timed(LoopObject *loop, fa_ready entry);
 
 /* Debug mode: format_helpers.extract_stack(sys._getframe(0)) (new). */
 FA_INTERNAL PyObject *loop_extract_stack(fa_state *st);
+
+/* handle.cancel() of whatever a loop's call_soon or call_at has returned, at C
+   speed for one of ours. 0 or -1. HOT */
+FA_INTERNAL int fa_handle_cancel(fa_state *st, PyObject *handle);
 
 /* -- any loop, ours or not (sched.c) -------------------------------------- */
 

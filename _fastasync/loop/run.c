@@ -27,6 +27,15 @@ loop_poll_due(LoopObject *loop)
            (loop->timers.len > 0 && (loop->overridden & FA_OV_TIME));
 }
 
+/* Has everything run that the last poll has put into the ring? Always true but
+   for what a nested run has left: asked again, the kernel would report the same
+   file once more. */
+static inline int
+loop_polled_ran(const LoopObject *loop)
+{
+    return loop->ready.head >= loop->polled;
+}
+
 /* Writes that the entry just run has left behind. 0 or -1. HOT */
 static inline int
 loop_uncork(LoopObject *loop)
@@ -131,7 +140,9 @@ loop_run_entry(LoopObject *loop, fa_ready entry)
 int
 loop_run_once(LoopObject *loop)
 {
-    if (ring_len(&loop->ready) == 0 || loop_poll_due(loop)) {
+    if (ring_len(&loop->ready) == 0 ||
+        (loop_poll_due(loop) && loop_polled_ran(loop)))
+    {
         if (loop_collect(loop) < 0) {
             return -1;
         }

@@ -22,7 +22,7 @@ wait_refused(PyObject *exc, const char *format, PyObject *name)
 
 /* _wait_for_data(name) up to its await: what to await (new). */
 static PyObject *
-wait_begin(ReaderObject *self, PyObject *name)
+reader_wait_begin(ReaderObject *self, PyObject *name)
 {
     if (reader_check(self, FA_READER_WAITER) < 0 ||
         reader_check(self, FA_READER_EOF | FA_READER_PAUSED) < 0 ||
@@ -58,7 +58,7 @@ wait_begin(ReaderObject *self, PyObject *name)
 static PySendResult
 wait_here(CoroObject *co, PyObject *name)
 {
-    PyObject *waiter = wait_begin(op_reader(co), name);
+    PyObject *waiter = reader_wait_begin(op_reader(co), name);
     if (waiter == NULL) {
         return PYGEN_ERROR;
     }
@@ -239,7 +239,7 @@ op_make(fa_state *st, const fa_coro_kind *kind, const char *parameter,
 /* -- _wait_for_data ----------------------------------------------------------------------- */
 
 static PySendResult
-wait_turn(CoroObject *co, PyObject *value, PyObject **result)
+reader_wait_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
     if (co->stage == BEGIN) {
         return wait_here(co, co->vars[OP_ARG]);
@@ -457,8 +457,8 @@ exactly_turn(CoroObject *co, PyObject *value, PyObject **result)
 static const fa_coro_kind read_kind = {"StreamReader.read", read_turn};
 static const fa_coro_kind exactly_kind = {"StreamReader.readexactly",
                                           exactly_turn};
-static const fa_coro_kind wait_kind = {"StreamReader._wait_for_data",
-                                       wait_turn};
+static const fa_coro_kind reader_wait_kind = {"StreamReader._wait_for_data",
+                                       reader_wait_turn};
 
 static PyObject *
 read_make(fa_state *st, PyObject *self, PyObject *const *args,
@@ -480,10 +480,10 @@ exactly_make(fa_state *st, PyObject *self, PyObject *const *args,
 }
 
 static PyObject *
-wait_make(fa_state *st, PyObject *self, PyObject *const *args,
+reader_wait_make(fa_state *st, PyObject *self, PyObject *const *args,
           Py_ssize_t nargs, PyObject *kwnames)
 {
-    return op_make(st, &wait_kind, "func_name", NULL, self, args, nargs,
+    return op_make(st, &reader_wait_kind, "func_name", NULL, self, args, nargs,
                    kwnames);
 }
 
@@ -496,7 +496,7 @@ static const fa_coro_def read_defs[] = {
      "readexactly($self, n)\n--\n\n"
      "Read exactly `n` bytes; IncompleteReadError if the stream ends before.\n"
      "See asyncio.StreamReader.readexactly."},
-    {"_wait_for_data", "StreamReader._wait_for_data", NULL, wait_make,
+    {"_wait_for_data", "StreamReader._wait_for_data", NULL, reader_wait_make,
      "_wait_for_data($self, func_name)\n--\n\n"
      "Wait until feed_data() or feed_eof() is called."},
     {NULL, NULL, NULL, NULL, NULL},

@@ -11,4 +11,7 @@
 /* The types and functions of this room. 0 or -1. */
 FA_INTERNAL int sync_types_init(PyObject *module, fa_state *st);
 
+/* Free what is kept for reuse; called when the module state is cleared. */
+FA_INTERNAL void sync_freelists_clear(fa_state *st);
+
 #endif

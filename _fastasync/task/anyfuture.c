@@ -152,6 +152,44 @@ future_outcome_slow(fa_state *st, PyObject *fut, int want, PyObject **value)
     return FA_SAYS_RESULT;
 }
 
+int
+fa_future_exception(fa_state *st, PyObject *fut, PyObject **exc)
+{
+    if (FA_LIKELY(future_plain(st, fut) &&
+                  ((FutureObject *)fut)->state == FA_FINISHED))
+    {
+        return future_outcome(st, fut, 0, exc) < 0 ? -1 : 0;
+    }
+    *exc = PyObject_CallMethodNoArgs(fut, st->str_exception);
+    if (*exc == NULL) {
+        return -1;
+    }
+    if (*exc == Py_None) {
+        Py_CLEAR(*exc);
+    }
+    return 0;
+}
+
+/* -- any task ------------------------------------------------------------------------ */
+
+PyObject *
+fa_task_cancelling(fa_state *st, PyObject *task)
+{
+    if (FA_LIKELY(Py_IS_TYPE(task, st->TaskType))) {
+        return PyLong_FromLong(((TaskObject *)task)->cancels_requested);
+    }
+    return PyObject_CallMethodNoArgs(task, st->str_cancelling);
+}
+
+PyObject *
+fa_task_uncancel(fa_state *st, PyObject *task)
+{
+    if (FA_LIKELY(Py_IS_TYPE(task, st->TaskType))) {
+        return PyLong_FromLong(task_uncancel((TaskObject *)task));
+    }
+    return PyObject_CallMethodNoArgs(task, st->str_uncancel);
+}
+
 /* -- asyncio's questions ----------------------------------------------------------- */
 
 int
@@ -305,22 +343,36 @@ fa_create_future(fa_state *st, PyObject *loop)
     return PyObject_CallMethodNoArgs(loop, st->str_create_future);
 }
 
+int
+fa_create_task_direct(fa_state *st, PyObject *loop, PyObject *coro,
+                      PyObject *name, PyObject *context, PyObject **task)
+{
+    LoopObject *ours = (LoopObject *)loop;
+    if (FA_UNLIKELY(!loop_check(st, loop) ||
+                    (ours->task_factory != NULL && !loop_is_eager(ours)) ||
+                    (ours->overridden & FA_OV_CREATE_TASK) || ours->closed))
+    {
+        return 0;
+    }
+    if (FA_UNLIKELY(ours->task_factory != NULL)) {
+        *task = task_new(st, loop, coro, name, context, 1);
+        return 1;
+    }
+    PyObject *other = task_rebound(st);
+    if (FA_UNLIKELY(other != NULL)) {
+        Py_DECREF(other);
+        return 0;
+    }
+    *task = task_new(st, loop, coro, name, context, 0);
+    return 1;
+}
+
 PyObject *
 fa_create_task(fa_state *st, PyObject *loop, PyObject *coro)
 {
-    LoopObject *ours = (LoopObject *)loop;
-    if (FA_LIKELY(loop_check(st, loop) &&
-                  (ours->task_factory == NULL || loop_is_eager(ours)) &&
-                  !(ours->overridden & FA_OV_CREATE_TASK) && !ours->closed))
-    {
-        if (FA_UNLIKELY(ours->task_factory != NULL)) {
-            return task_new(st, loop, coro, NULL, NULL, 1);
-        }
-        PyObject *other = task_rebound(st);
-        if (FA_LIKELY(other == NULL)) {
-            return task_new(st, loop, coro, NULL, NULL, 0);
-        }
-        Py_DECREF(other);
+    PyObject *task;
+    if (FA_LIKELY(fa_create_task_direct(st, loop, coro, NULL, NULL, &task))) {
+        return task;
     }
     return PyObject_CallMethodOneArg(loop, st->str_create_task, coro);
 }

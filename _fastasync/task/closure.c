@@ -9,6 +9,7 @@
 #include "base/errors.h"
 #include "task/coro.h"
 #include "task/freelist.h"
+#include "task/private.h"
 
 /* -- life ------------------------------------------------------------------------ */
 
@@ -90,6 +91,11 @@ closure_add(ClosureObject *closure, PyObject *fut)
 int
 closure_remove(ClosureObject *closure, PyObject *fut)
 {
+    if (FA_LIKELY(future_plain(closure->st, fut) &&
+                  ((FutureObject *)fut)->state != FA_PENDING))
+    {
+        return 0; // they have left it
+    }
     return fa_future_remove_done_callback(closure->st, fut,
                                           (PyObject *)closure);
 }

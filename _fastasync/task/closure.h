@@ -1,9 +1,8 @@
-/* task/closure.h: C functions that are told when a future is done (private to
-   task/).
+/* task/closure.h: C functions that are told when a future is done. A side door of
+   task/, for every room that waits for several futures at once.
 
-   gather() and shield() of asyncio hang Python closures on futures. A closure
-   is such a closure in C: a kind (which function), and the variables that it
-   sees. One object serves any number of futures. In a future it is stored like
+   gather() and shield() of asyncio hang Python closures on futures. This is one
+   in C: a kind (which function), and the variables that it sees. One object serves any number of futures. In a future it is stored like
    a task that hangs there: fn with context NULL; when the future is done it goes
    into the ring as it is (closure_run), at the place in the order that asyncio's
    callback would have. Python sees a callable and the context that was current
@@ -11,7 +10,7 @@
 #ifndef FA_TASK_CLOSURE_H
 #define FA_TASK_CLOSURE_H
 
-#include "task/private.h"
+#include "task/task.h"
 
 #define FA_CLOSURE_VARS 3
 

@@ -242,7 +242,7 @@ coro_run(CoroObject *co, PyObject *value, PyObject **result)
     co->state = FA_CORO_RUNNING;
     for (;;) {
         co->waits = FA_WAITS_NOT;
-        *result = NULL; // nothing of what an await gave, if the turn raises
+        *result = NULL; // may hold `value`, which what was awaited gave
         PySendResult status = co->kind->turn(co, value, result);
         Py_XDECREF(value);
         if (status != PYGEN_NEXT) {
@@ -665,6 +665,20 @@ Coro_get_none(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
     Py_RETURN_NONE;
 }
 
+#if FA_HAS_CORO_STATE
+static PyObject *
+Coro_get_state(PyObject *self, void *Py_UNUSED(closure))
+{
+    static const char *const names[] = {
+        [FA_CORO_NEW] = "CORO_CREATED",
+        [FA_CORO_SUSPENDED] = "CORO_SUSPENDED",
+        [FA_CORO_RUNNING] = "CORO_RUNNING",
+        [FA_CORO_DONE] = "CORO_CLOSED",
+    };
+    return PyUnicode_FromString(names[((CoroObject *)self)->state]);
+}
+#endif
+
 /* isinstance(coro, types.CoroutineType), which is what inspect.iscoroutine asks,
    holds. There is no cr_await, by which tools walk from frame to frame: we have
    no frame to show. */
@@ -689,6 +703,9 @@ static PyGetSetDef Coro_getset[] = {
     {"__qualname__", Coro_get_qualname, NULL, NULL, NULL},
     {"cr_running", Coro_get_running, NULL, NULL, NULL},
     {"cr_suspended", Coro_get_suspended, NULL, NULL, NULL},
+#if FA_HAS_CORO_STATE
+    {"cr_state", Coro_get_state, NULL, NULL, NULL},
+#endif
     {"cr_frame", Coro_get_none, NULL, NULL, NULL},
     {"cr_origin", Coro_get_none, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},

@@ -173,6 +173,11 @@ FA_INTERNAL int fa_future_cancel(fa_state *st, PyObject *fut, PyObject *msg);
 /* fut.result(): a new reference, or NULL with the exception raised. */
 FA_INTERNAL PyObject *fa_future_result(fa_state *st, PyObject *fut);
 
+/* fut.exception() of a future that is done: 0 and a new reference or NULL in
+   *exc (there is none), or -1 with an exception raised. HOT */
+FA_INTERNAL int fa_future_exception(fa_state *st, PyObject *fut,
+                                    PyObject **exc);
+
 /* fut.add_done_callback(fn) / remove_done_callback(fn) of any future-like
    object. 0 or -1. */
 FA_INTERNAL int fa_future_add_done_callback(fa_state *st, PyObject *fut,
@@ -195,6 +200,26 @@ FA_INTERNAL int fa_iscoroutine(fa_state *st, PyObject *obj);
    caller has a coroutine. HOT. New reference. */
 FA_INTERNAL PyObject *fa_create_task(fa_state *st, PyObject *loop,
                                      PyObject *coro);
+
+/* loop.create_task(coro, name=name, context=context), where it is nothing but a
+   new Task of ours on a loop of ours: 1 and the Task in *task (new; NULL with an
+   exception); 0 if the method has to be called. `name` and `context` may be
+   NULL. HOT */
+FA_INTERNAL int fa_create_task_direct(fa_state *st, PyObject *loop,
+                                      PyObject *coro, PyObject *name,
+                                      PyObject *context, PyObject **task);
+
+/* task.cancelling() / task.uncancel() of any task (new, an int if the task is
+   sane). HOT */
+FA_INTERNAL PyObject *fa_task_cancelling(fa_state *st, PyObject *task);
+FA_INTERNAL PyObject *fa_task_uncancel(fa_state *st, PyObject *task);
+
+/* futures.future_add_to_awaited_by / discard of any two futures (nothing before
+   3.14). 0 or -1. */
+FA_INTERNAL int fa_awaited_by_add(fa_state *st, PyObject *fut,
+                                  PyObject *waiter);
+FA_INTERNAL int fa_awaited_by_discard(fa_state *st, PyObject *fut,
+                                      PyObject *waiter);
 
 /* asyncio.ensure_future(obj, loop=loop): `obj` itself if it is a future, else
    a task for it, made by the loop's create_task. `loop` may be NULL or None: the

@@ -234,7 +234,8 @@ CoroFunction_get_signature(PyObject *self, void *Py_UNUSED(closure))
 }
 
 /* The mark by which asyncio (`_is_coroutine`) and inspect (3.12+) know what is
-   a coroutine function and no Python function: `closure` is [module, name]. */
+   a coroutine function and no Python function: `closure` is [module, name, name
+   in other versions]. */
 static PyObject *
 CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
 {
@@ -244,14 +245,20 @@ CoroFunction_get_mark(PyObject *Py_UNUSED(self), void *closure)
         return NULL;
     }
     PyObject *mark = PyObject_GetAttrString(module, where[1]);
+    if (mark == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+        mark = PyObject_GetAttrString(module, where[2]);
+    }
     Py_DECREF(module);
     return mark;
 }
 
 static const char *const mark_of_asyncio[] = {"asyncio.coroutines",
+                                              "_is_coroutine",
                                               "_is_coroutine"};
 static const char *const mark_of_inspect[] = {"inspect",
-                                              FA_INSPECT_MARK_NAME};
+                                              "_is_coroutine_mark",
+                                              "_is_coroutine_marker"};
 
 /* mock's autospec takes for a coroutine function only what has a code object:
    one without code, of the right name. */
@@ -314,6 +321,7 @@ static PyType_Spec CoroFunction_spec = {
     .basicsize = sizeof(CoroFunctionObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
              Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR |
+             Py_TPFLAGS_IMMUTABLETYPE | // or LOAD_ATTR is not specialised
              Py_TPFLAGS_DISALLOW_INSTANTIATION,
     .slots = CoroFunction_slots,
 };

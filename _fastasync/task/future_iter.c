@@ -9,6 +9,7 @@
 
    The iterator owns its future until throw() or close(). Freed iterators wait in
    a short list of the module state. HOT: everything but throw and close. */
+#include "base/errors.h"
 #include "task/freelist.h"
 #include "task/private.h"
 

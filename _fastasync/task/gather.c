@@ -14,6 +14,7 @@
 #include "base/args.h"
 #include "base/errors.h"
 #include "task/coro.h"
+#include "task/private.h"
 #include "task/closure.h"
 
 /* The closure's variables; total: children, count: how many are done, flag:

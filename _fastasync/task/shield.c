@@ -8,6 +8,7 @@
 #include "base/args.h"
 #include "task/closure.h"
 #include "task/coro.h"
+#include "task/private.h"
 
 /* -- the closures ------------------------------------------------------------------ */
 

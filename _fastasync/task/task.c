@@ -430,6 +430,18 @@ task_cancel(TaskObject *task, PyObject *msg)
     return 1;
 }
 
+int
+task_uncancel(TaskObject *task)
+{
+    if (task->cancels_requested > 0) {
+        task->cancels_requested--;
+        if (FA_HAS_UNCANCEL_CLEARS && task->cancels_requested == 0) {
+            task->must_cancel = 0;
+        }
+    }
+    return task->cancels_requested;
+}
+
 PyDoc_STRVAR(Task_cancel_doc,
 "cancel($self, /, msg=None)\n--\n\n"
 "Ask the task to cancel itself: CancelledError is thrown into its coroutine\n"
@@ -474,14 +486,7 @@ PyDoc_STRVAR(Task_uncancel_doc,
 static PyObject *
 Task_uncancel(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    TaskObject *task = (TaskObject *)self;
-    if (task->cancels_requested > 0) {
-        task->cancels_requested--;
-        if (FA_HAS_UNCANCEL_CLEARS && task->cancels_requested == 0) {
-            task->must_cancel = 0;
-        }
-    }
-    return PyLong_FromLong(task->cancels_requested);
+    return PyLong_FromLong(task_uncancel((TaskObject *)self));
 }
 
 /* -- methods ----------------------------------------------------------------------------- */

@@ -185,6 +185,9 @@ FA_INTERNAL PyObject *task_new(fa_state *st, PyObject *loop, PyObject *coro,
 /* Task.cancel() of the engine: 1 = requested, 0 = done already, -1. */
 FA_INTERNAL int task_cancel(TaskObject *task, PyObject *msg);
 
+/* Task.uncancel() of the engine: how many requests remain. */
+FA_INTERNAL int task_uncancel(TaskObject *task);
+
 /* -- registry (registry.c) ----------------------------------------------------- */
 
 /* A list of the live, not finished tasks of ours (new). */

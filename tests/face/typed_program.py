@@ -9,7 +9,15 @@ import sys
 
 import fastasync
 import fastasync as aio
-from fastasync import Loop, Runner, install, new_event_loop, run, uninstall
+from fastasync import (
+    Loop,
+    Runner,
+    allow_nested,
+    install,
+    new_event_loop,
+    run,
+    uninstall,
+)
 
 
 async def answer(value: int) -> int:
@@ -49,10 +57,14 @@ async def serve(loop: Loop) -> None:
 
 number: int = run(answer(2), debug=True)
 number = fastasync.run(answer(2), loop_factory=new_event_loop)
+number = fastasync.run(answer(2), nested=True)
+allow_nested()
+fastasync.allow_nested(False)
 with Runner(loop_factory=Loop) as runner:
     number = runner.run(answer(3))
 loop: Loop = Loop()
 loop = new_event_loop()
+loop.allow_nested = True
 number = loop.run_until_complete(answer(4))
 install()
 uninstall()
