@@ -160,6 +160,28 @@ Bound_hash(PyObject *self)
     return hash == -1 ? -2 : hash;
 }
 
+/* Its function's, without self: as of a bound method. */
+static PyObject *
+Bound_get_signature(PyObject *self, void *Py_UNUSED(closure))
+{
+    BoundObject *bound = (BoundObject *)self;
+    PyObject *method = PyMethod_New(bound->fn, bound->self);
+    PyObject *inspect =
+        method == NULL ? NULL : PyImport_ImportModule("inspect");
+    PyObject *signature = NULL;
+    if (inspect != NULL) {
+        signature = PyObject_CallMethod(inspect, "signature", "O", method);
+        Py_DECREF(inspect);
+    }
+    Py_XDECREF(method);
+    return signature;
+}
+
+static PyGetSetDef Bound_getset[] = {
+    {"__signature__", Bound_get_signature, NULL, NULL, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
 static PyMemberDef Bound_members[] = {
     {"__func__", T_OBJECT_EX, offsetof(BoundObject, fn), READONLY, NULL},
     {"__self__", T_OBJECT_EX, offsetof(BoundObject, self), READONLY, NULL},
@@ -178,6 +200,7 @@ static PyType_Slot Bound_slots[] = {
     {Py_tp_richcompare, Bound_richcompare},
     {Py_tp_hash, Bound_hash},
     {Py_tp_members, Bound_members},
+    {Py_tp_getset, Bound_getset},
     {0, NULL},
 };
 
