@@ -47,7 +47,7 @@ def statements(body):
 
 
 def declared(body):
-    """Return what a body declares, by name; imports that are re-exported too."""
+    """Return what a body declares, by name; names it re-exports too."""
     names = {}
     for node in statements(body):
         if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
@@ -139,6 +139,6 @@ def test_the_stub_of_the_package_names_what_is_ours():
             names.update(getattr(module, "__all__", ()))
         elif isinstance(node, ast.Assign):
             names.update(target.id for target in node.targets)
-    program = "import fastasync; print(*dir(fastasync))"  # nothing else imported
+    program = "import fastasync; print(*dir(fastasync))"  # and nothing else
     shown = subprocess.check_output([sys.executable, "-c", program], text=True)
     assert set(shown.split()) - names == set()
