@@ -39,6 +39,8 @@
 #include "task/callbacks.c"
 #include "task/closure.c"
 #include "task/coro.c"
+#include "task/coro_await.c"
+#include "task/coro_bound.c"
 #include "task/coro_function.c"
 #include "task/coro_wrapper.c"
 #include "task/ensure.c"

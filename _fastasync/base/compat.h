@@ -131,6 +131,8 @@
 #define FA_CLEARS_STREAM_WRITER !FA_PY315
 /* StreamWriter.start_tls(ssl_shutdown_timeout=). */
 #define FA_HAS_STREAM_SHUTDOWN_TIMEOUT FA_PY312
+/* `async with` makes bound methods of __aenter__ and __aexit__. */
+#define FA_BINDS_SPECIAL !FA_PY314
 /* The SEND opcode of this version uses am_send (else tp_iternext). */
 #define FA_HAS_AM_SEND_OPCODE (!FA_PY312 || FA_PY315)
 

@@ -13,7 +13,8 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) X(CoroWrapper) X(Gather) X(Closure) \
+    X(Coro) X(CoroFunction) X(CoroBound) X(CoroWrapper) X(Gather) \
+    X(Closure) \
     X(QueueCore) X(Queue) X(LifoQueueCore) X(LifoQueue) \
     X(PriorityQueueCore) X(PriorityQueue) X(AsCompleted) \
     X(TimeoutCore) X(Timeout) X(TaskGroupCore) X(TaskGroup) \
@@ -240,6 +241,7 @@ typedef struct fa_state {
     fa_freelist free_tasks;
     fa_freelist free_iters;
     fa_freelist free_coros;
+    fa_freelist free_bound;
     fa_freelist free_timeouts; /* sync/timeout.c */
     fa_freelist free_closures;
     PyObject *free_stop; /* owned, NULL = none: a spare StopIteration of the

@@ -420,7 +420,8 @@ Barrier_aexit(fa_state *st, PyObject *self, PyObject *const *args,
               Py_ssize_t nargs, PyObject *kwnames)
 {
     if (kwnames == NULL) {
-        return (PyObject *)coro_new(st, &barrier_aexit_kind, self, NULL);
+        return (PyObject *)coro_new_fleeting(st, &barrier_aexit_kind, self,
+                                             NULL);
     }
     return sync_theirs(st->asyncio_Barrier, "__aexit__", self, args, nargs,
                        kwnames);

@@ -184,15 +184,15 @@ lock_acquire_coro(LockObject *lock)
 FA_HOT PyObject *
 lock_aenter_coro(LockObject *lock)
 {
-    return (PyObject *)coro_new(lock->st, &lock_aenter_kind, (PyObject *)lock,
-                                NULL);
+    return (PyObject *)coro_new_fleeting(lock->st, &lock_aenter_kind,
+                                         (PyObject *)lock, NULL);
 }
 
 FA_HOT PyObject *
 lock_aexit_coro(LockObject *lock)
 {
-    return (PyObject *)coro_new(lock->st, &lock_aexit_kind, (PyObject *)lock,
-                                NULL);
+    return (PyObject *)coro_new_fleeting(lock->st, &lock_aexit_kind,
+                                         (PyObject *)lock, NULL);
 }
 
 static PyObject *

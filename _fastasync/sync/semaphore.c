@@ -336,7 +336,8 @@ Semaphore_aenter(fa_state *st, PyObject *self, PyObject *const *args,
     if (FA_LIKELY(nargs == 0 && kwnames == NULL &&
                   semaphore_is_plain((SemaphoreObject *)self)))
     {
-        return (PyObject *)coro_new(st, &semaphore_aenter_kind, self, NULL);
+        return (PyObject *)coro_new_fleeting(st, &semaphore_aenter_kind,
+                                             self, NULL);
     }
     return sync_theirs(st->asyncio_Semaphore, "__aenter__", self, args, nargs,
                        kwnames);
@@ -349,7 +350,8 @@ Semaphore_aexit(fa_state *st, PyObject *self, PyObject *const *args,
     if (FA_LIKELY(nargs == 3 && kwnames == NULL &&
                   semaphore_is_plain((SemaphoreObject *)self)))
     {
-        return (PyObject *)coro_new(st, &semaphore_aexit_kind, self, NULL);
+        return (PyObject *)coro_new_fleeting(st, &semaphore_aexit_kind,
+                                             self, NULL);
     }
     return sync_theirs(st->asyncio_Semaphore, "__aexit__", self, args, nargs,
                        kwnames);

@@ -389,7 +389,7 @@ group_aexit_make(fa_state *st, PyObject *self, PyObject *const *args,
     else if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
         return NULL;
     }
-    CoroObject *co = coro_new(st, &group_aexit_kind, self, out[0]);
+    CoroObject *co = coro_new_fleeting(st, &group_aexit_kind, self, out[0]);
     if (co != NULL) {
         co->vars[EXIT_EXC] = Py_NewRef(out[1]);
     }

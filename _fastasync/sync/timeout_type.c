@@ -281,7 +281,7 @@ timeout_aexit_make(fa_state *st, PyObject *self, PyObject *const *args,
     else if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
         return NULL;
     }
-    CoroObject *co = coro_new(st, &timeout_aexit_kind, self, out[0]);
+    CoroObject *co = coro_new_fleeting(st, &timeout_aexit_kind, self, out[0]);
     if (co != NULL) {
         co->vars[2] = Py_NewRef(out[1]);
     }

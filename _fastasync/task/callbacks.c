@@ -15,6 +15,7 @@
    Cost: adding and scheduling O(1) each, removing one comparison each. HOT:
    future_add_waiter and callbacks_schedule, once per await. */
 #include "task/closure.h"
+#include "task/private.h"
 
 #include <string.h>
 

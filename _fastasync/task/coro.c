@@ -15,24 +15,65 @@
 
 /* -- life --------------------------------------------------------------------- */
 
-FA_HOT CoroObject *
-coro_new(fa_state *st, const fa_coro_kind *kind, PyObject *a, PyObject *b)
+/* One from the allocator, all zero behind its head. */
+static FA_COLD CoroObject *
+coro_alloc(fa_state *st)
 {
-    CoroObject *co = (CoroObject *)freelist_pop(&st->free_coros, st->CoroType,
-                                                sizeof(CoroObject));
+    CoroObject *co = PyObject_GC_New(CoroObject, st->CoroType);
+    if (co != NULL) {
+        memset((char *)co + sizeof(PyObject), 0,
+               sizeof(CoroObject) - sizeof(PyObject));
+        co->st = st;
+    }
+    return co;
+}
+
+/* One from the freelist: its type, st and what coro_forget has cleared are as
+   they were. NULL: it is empty. */
+static inline CoroObject *
+coro_reuse(fa_state *st)
+{
+    CoroObject *co = (CoroObject *)st->free_coros.first;
     if (FA_UNLIKELY(co == NULL)) {
-        co = PyObject_GC_New(CoroObject, st->CoroType);
+        return NULL;
+    }
+    st->free_coros.first = *freelist_link((PyObject *)co);
+    st->free_coros.count--;
+    freelist_revive((PyObject *)co);
+    co->weakrefs = NULL; // was the link
+    co->number = 0;
+    co->stage = 0;
+    co->state = FA_CORO_NEW;
+    co->waits = FA_WAITS_NOT;
+    return co;
+}
+
+FA_HOT CoroObject *
+coro_new_fleeting(fa_state *st, const fa_coro_kind *kind, PyObject *a,
+                  PyObject *b)
+{
+    CoroObject *co = coro_reuse(st);
+    if (FA_UNLIKELY(co == NULL)) {
+        co = coro_alloc(st);
         if (co == NULL) {
             return NULL;
         }
-        memset((char *)co + sizeof(PyObject), 0,
-               sizeof(CoroObject) - sizeof(PyObject));
     }
-    co->st = st;
     co->kind = kind;
     co->vars[0] = Py_XNewRef(a);
     co->vars[1] = Py_XNewRef(b);
-    PyObject_GC_Track(co);
+    co->tracked = 0;
+    return co;
+}
+
+FA_HOT CoroObject *
+coro_new(fa_state *st, const fa_coro_kind *kind, PyObject *a, PyObject *b)
+{
+    CoroObject *co = coro_new_fleeting(st, kind, a, b);
+    if (FA_LIKELY(co != NULL)) {
+        co->tracked = 1;
+        PyObject_GC_Track(co);
+    }
     return co;
 }
 
@@ -89,6 +130,7 @@ Coro_finalize(PyObject *self)
 {
     CoroObject *co = (CoroObject *)self;
     PyObject *raised = fa_err_take();
+    co->finalized = 1;
     if (co->state == FA_CORO_NEW) {
         coro_warn_unawaited(self);
     }
@@ -112,14 +154,18 @@ Coro_dealloc(PyObject *self)
     {
         return; // somebody has kept it
     }
-    PyObject_GC_UnTrack(self);
+    if (co->tracked) {
+        PyObject_GC_UnTrack(self);
+    }
     if (FA_UNLIKELY(co->weakrefs != NULL)) {
         PyObject_ClearWeakRefs(self);
     }
     if (FA_UNLIKELY(co->state != FA_CORO_DONE)) {
         Coro_clear(self);
     }
-    if (!freelist_push(&co->st->free_coros, self)) {
+    if (FA_UNLIKELY(co->finalized) ||
+        !freelist_keep(&co->st->free_coros, self))
+    {
         PyObject_GC_Del(self);
     }
     Py_DECREF(tp);
@@ -189,13 +235,23 @@ coro_future_value(CoroObject *co)
     return NULL;
 }
 
+static inline void
+coro_suspend(CoroObject *co)
+{
+    co->state = FA_CORO_SUSPENDED;
+    if (FA_UNLIKELY(!co->tracked)) { // it may be lost from now on
+        co->tracked = 1;
+        PyObject_GC_Track(co);
+    }
+}
+
 /* The iterator that is awaited gave `status`. 1: it is suspended, `got` is
    yielded; 0: it has ended, go on with `got` (NULL: raised). */
 static inline int
 coro_iter_gave(CoroObject *co, PySendResult status)
 {
     if (status == PYGEN_NEXT) {
-        co->state = FA_CORO_SUSPENDED;
+        coro_suspend(co);
         return 1;
     }
     PyObject *raised = status == PYGEN_ERROR ? fa_err_take() : NULL;
@@ -215,7 +271,7 @@ coro_begin_await(CoroObject *co, PyObject **got)
         FutureObject *fut = (FutureObject *)co->awaited;
         if (FA_LIKELY(fut->state == FA_PENDING)) {
             fut->blocking = 1;
-            co->state = FA_CORO_SUSPENDED;
+            coro_suspend(co);
             *got = Py_NewRef(co->awaited);
             return 1;
         }
@@ -223,7 +279,7 @@ coro_begin_await(CoroObject *co, PyObject **got)
         return 0;
     }
     if (co->waits == FA_WAITS_TURN) {
-        co->state = FA_CORO_SUSPENDED;
+        coro_suspend(co);
         *got = Py_NewRef(Py_None);
         return 1;
     }
@@ -253,6 +309,19 @@ coro_run(CoroObject *co, PyObject *value, PyObject **result)
         }
         value = *result;
     }
+}
+
+/* HOT. The first turn, which is often the only one. */
+static inline PySendResult
+coro_begin(CoroObject *co, PyObject **result)
+{
+    co->state = FA_CORO_RUNNING;
+    PySendResult status = co->kind->turn(co, Py_None, result);
+    if (FA_UNLIKELY(status == PYGEN_NEXT)) {
+        return coro_begin_await(co, result) ? PYGEN_NEXT
+                                            : coro_run(co, *result, result);
+    }
+    return coro_finish(co, status);
 }
 
 /* It is suspended; `sent` (borrowed) is sent into the await. */
@@ -301,7 +370,7 @@ Coro_am_send(PyObject *self, PyObject *sent, PyObject **result)
     CoroObject *co = (CoroObject *)self;
     *result = NULL;
     if (co->state == FA_CORO_NEW && FA_LIKELY(sent == Py_None)) {
-        return coro_run(co, Py_NewRef(sent), result);
+        return coro_begin(co, result);
     }
     if (FA_UNLIKELY(co->state != FA_CORO_SUSPENDED)) {
         return coro_refuse(co);
@@ -321,130 +390,6 @@ Coro_iternext(PyObject *self)
         Py_CLEAR(result);
     }
     return result;
-}
-
-/* -- awaiting other things ---------------------------------------------------------- */
-
-static FA_COLD PySendResult
-coro_await_refused(PyObject *aw, const char *format, const char *what)
-{
-    PyErr_Format(PyExc_TypeError, format, what);
-    Py_DECREF(aw);
-    return PYGEN_ERROR;
-}
-
-#if FA_NAMES_AWAIT_TYPE
-/* `iter` (taken over) is what aw.__await__() (likewise) has returned. */
-static FA_COLD PySendResult
-coro_iter_refused(PyObject *aw, PyObject *iter, int native)
-{
-    if (native) {
-        PyErr_Format(PyExc_TypeError,
-                     "%T.__await__() must return an iterator, not coroutine",
-                     aw);
-    }
-    else {
-        PyErr_Format(PyExc_TypeError,
-                     "%T.__await__() must return an iterator, not %T", aw,
-                     iter);
-    }
-    Py_DECREF(aw);
-    Py_DECREF(iter);
-    return PYGEN_ERROR;
-}
-#else
-static FA_COLD PySendResult
-coro_iter_refused(PyObject *aw, PyObject *iter, int native)
-{
-    Py_DECREF(aw);
-    return native ? coro_await_refused(
-                        iter, "__await__() returned a coroutine%s", "")
-                  : coro_await_refused(
-                        iter,
-                        "__await__() returned non-iterator of type '%.100s'",
-                        Py_TYPE(iter)->tp_name);
-}
-#endif
-
-/* A coroutine, or a generator that types.coroutine has made one: 1; 0; -1. */
-static int
-coro_is_native(PyObject *aw)
-{
-    if (PyCoro_CheckExact(aw)) {
-        return 1;
-    }
-    if (!PyGen_CheckExact(aw)) {
-        return 0;
-    }
-    PyObject *code = PyObject_GetAttrString(aw, "gi_code");
-    int is = code == NULL ? -1
-                          : (((PyCodeObject *)code)->co_flags &
-                             CO_ITERABLE_COROUTINE) != 0;
-    Py_XDECREF(code);
-    return is;
-}
-
-/* A coroutine can be awaited by one only. 0, or -1 with RuntimeError. */
-static int
-coro_check_free(PyObject *aw)
-{
-    if (!PyCoro_CheckExact(aw)) {
-        return 0;
-    }
-    PyObject *awaits = PyObject_GetAttrString(aw, "cr_await");
-    if (awaits == NULL) {
-        return -1;
-    }
-    int is_free = awaits == Py_None;
-    Py_DECREF(awaits);
-    if (!is_free) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "coroutine is being awaited already");
-    }
-    return is_free ? 0 : -1;
-}
-
-/* Drive an iterator (taken over). */
-static PySendResult
-coro_await_iter(CoroObject *co, int stage, PyObject *iter)
-{
-    co->stage = (uint8_t)stage;
-    co->waits = FA_WAITS_ITER;
-    co->awaited = iter;
-    return PYGEN_NEXT;
-}
-
-PySendResult
-coro_await(CoroObject *co, int stage, PyObject *aw)
-{
-    if (FA_LIKELY(future_check_exact(co->st, aw))) {
-        return coro_await_future(co, stage, aw);
-    }
-    int native = coro_is_native(aw);
-    if (native < 0 || (native && coro_check_free(aw) < 0)) {
-        Py_DECREF(aw);
-        return PYGEN_ERROR;
-    }
-    if (native) {
-        return coro_await_iter(co, stage, aw);
-    }
-    PyAsyncMethods *async = Py_TYPE(aw)->tp_as_async;
-    if (async == NULL || async->am_await == NULL) {
-        return coro_await_refused(
-            aw, FA_AWAIT_REFUSED_TEXT,
-            Py_TYPE(aw)->tp_name);
-    }
-    PyObject *iter = async->am_await(aw);
-    if (iter == NULL) {
-        Py_DECREF(aw);
-        return PYGEN_ERROR;
-    }
-    native = coro_is_native(iter);
-    if (FA_UNLIKELY(native != 0 || !PyIter_Check(iter))) {
-        return coro_iter_refused(aw, iter, native);
-    }
-    Py_DECREF(aw);
-    return coro_await_iter(co, stage, iter);
 }
 
 /* -- throw and close ------------------------------------------------------------------- */

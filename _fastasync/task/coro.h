@@ -90,6 +90,8 @@ struct CoroObject {
     uint8_t stage;            /* where the next turn goes on, 0 at first */
     uint8_t state;            /* fa_coro_state */
     uint8_t waits;            /* fa_coro_waits */
+    uint8_t tracked;          /* the garbage collector knows it */
+    uint8_t finalized;        /* its finalizer has run: not to be made anew */
 };
 
 /* -- making ------------------------------------------------------------------ */
@@ -98,6 +100,12 @@ struct CoroObject {
    references of `a` and `b` (either may be NULL). NULL on error. */
 FA_INTERNAL CoroObject *coro_new(fa_state *st, const fa_coro_kind *kind,
                                  PyObject *a, PyObject *b);
+
+/* HOT. The same for one that is as good as always awaited as soon as it is made
+   (`async with`): the garbage collector gets to know it only when it suspends. */
+FA_INTERNAL CoroObject *coro_new_fleeting(fa_state *st,
+                                          const fa_coro_kind *kind,
+                                          PyObject *a, PyObject *b);
 
 /* One of our C coroutines? */
 static inline int

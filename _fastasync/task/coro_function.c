@@ -19,6 +19,7 @@ typedef struct {
     fa_state *st;         /* borrowed */
     const fa_coro_def *def; /* constant */
     PyTypeObject *owner;  /* strong; NULL = a module function */
+    int fleeting;         /* __aenter__, __aexit__: called and awaited at once */
 } CoroFunctionObject;
 
 /* -- life ------------------------------------------------------------------------ */
@@ -118,7 +119,10 @@ CoroFunction_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf,
         return coro_function_refuse(def, fn->owner != NULL, args, nargs,
                                     kwnames);
     }
-    return (PyObject *)coro_new(fn->st, def->kind, instance, NULL);
+    return (PyObject *)(fn->fleeting
+                            ? coro_new_fleeting(fn->st, def->kind, instance,
+                                                NULL)
+                            : coro_new(fn->st, def->kind, instance, NULL));
 }
 
 static PyObject *
@@ -128,7 +132,10 @@ CoroFunction_descr_get(PyObject *self, PyObject *obj, PyObject *type)
     {
         return Py_NewRef(self);
     }
-    return PyMethod_New(self, obj);
+    CoroFunctionObject *fn = (CoroFunctionObject *)self;
+    return fn->fleeting
+               ? coro_bound_new(fn->st, self, CoroFunction_vectorcall, obj)
+               : PyMethod_New(self, obj);
 }
 
 /* -- attributes ----------------------------------------------------------------------- */
@@ -329,8 +336,12 @@ static PyType_Spec CoroFunction_spec = {
 int
 coro_function_type_init(PyObject *module, fa_state *st)
 {
-    return fa_type_new(module, &CoroFunction_spec, NULL,
-                       &st->CoroFunctionType);
+    if (fa_type_new(module, &CoroFunction_spec, NULL,
+                    &st->CoroFunctionType) < 0)
+    {
+        return -1;
+    }
+    return coro_bound_type_init(module, st);
 }
 
 /* -- tables of them --------------------------------------------------------------------- */
@@ -345,6 +356,7 @@ coro_function_new(fa_state *st, const fa_coro_def *def, PyTypeObject *owner)
         fn->vectorcall = CoroFunction_vectorcall;
         fn->st = st;
         fn->def = def;
+        fn->fleeting = strncmp(def->name, "__ae", 4) == 0;
         fn->owner = (PyTypeObject *)Py_XNewRef((PyObject *)owner);
         PyObject_GC_Track(fn);
     }

@@ -38,6 +38,19 @@ freelist_pop(fa_freelist *list, PyTypeObject *tp, size_t size)
     return PyObject_Init(obj, tp);
 }
 
+/* What PyObject_Init does, for an object whose type still stands in it. In builds
+   that keep books of all references, by the book. */
+static inline void
+freelist_revive(PyObject *obj)
+{
+#if defined(Py_DEBUG) || FA_GIL_DISABLED
+    PyObject_Init(obj, Py_TYPE(obj));
+#else
+    Py_SET_REFCNT(obj, 1);
+    Py_INCREF(Py_TYPE(obj));
+#endif
+}
+
 /* Keep an untracked, emptied object. 1 if it was taken, 0 if it must be freed;
    its type loses a reference either way (the caller's business). */
 static inline int
@@ -46,6 +59,20 @@ freelist_push(fa_freelist *list, PyObject *obj)
     if (FA_GIL_DISABLED || list->count >= FA_TASK_FREELIST_MAX ||
         PyObject_GC_IsFinalized(obj))
     {
+        return 0;
+    }
+    *freelist_link(obj) = list->first;
+    list->first = obj;
+    list->count++;
+    return 1;
+}
+
+/* The same for types without a finalizer, or that know themselves whether theirs
+   has run. */
+static inline int
+freelist_keep(fa_freelist *list, PyObject *obj)
+{
+    if (FA_GIL_DISABLED || FA_UNLIKELY(list->count >= FA_TASK_FREELIST_MAX)) {
         return 0;
     }
     *freelist_link(obj) = list->first;

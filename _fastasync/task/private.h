@@ -98,6 +98,11 @@ FA_INTERNAL PyObject *coro_wrapper_new(fa_state *st, PyObject *coro);
 FA_INTERNAL int coro_wrapper_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 
+/* HOT. The function `fn`, called by `call`, bound to `self` (coro_bound.c). */
+FA_INTERNAL PyObject *coro_bound_new(fa_state *st, PyObject *fn,
+                                     vectorcallfunc call, PyObject *self);
+FA_INTERNAL int coro_bound_type_init(PyObject *module, fa_state *st);
+
 /* -- the functions that wait (ensure.c, ...) --------------------------------------- */
 
 /* fa_run: a future (`arg`) is done and a closure is to be told. HOT */

@@ -159,6 +159,7 @@ task_freelists_clear(fa_state *st)
     freelist_clear(&st->free_tasks);
     freelist_clear(&st->free_iters);
     freelist_clear(&st->free_coros);
+    freelist_clear(&st->free_bound);
     freelist_clear(&st->free_closures);
     stop_clear_spare(st);
 }

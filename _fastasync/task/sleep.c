@@ -15,12 +15,14 @@ enum { SLEEP_DELAY, SLEEP_RESULT, SLEEP_TIMER };
 static int
 sleep_is_over(PyObject *delay)
 {
-    if (PyLong_CheckExact(delay) || PyFloat_CheckExact(delay)) {
-        double seconds = PyFloat_AsDouble(delay);
-        if (seconds == -1.0 && PyErr_Occurred()) {
-            PyErr_Clear(); // an int beyond any float
-        }
-        else if (seconds == seconds) {
+    if (PyLong_CheckExact(delay)) {
+        int beyond;
+        long seconds = PyLong_AsLongAndOverflow(delay, &beyond);
+        return beyond != 0 ? beyond < 0 : seconds <= 0;
+    }
+    if (PyFloat_CheckExact(delay)) {
+        double seconds = PyFloat_AS_DOUBLE(delay);
+        if (seconds == seconds) {
             return seconds <= 0;
         }
     }

@@ -355,3 +355,44 @@ def test_it_can_be_mocked():
         assert inspect.iscoroutine(coro)
         coro.close()
         mocked.assert_called_once_with(1)
+
+
+# -- bound for a moment ---------------------------------------------------------
+
+
+def test_aenter_and_aexit_bind_like_methods():
+    async def main():
+        lock = fastasync.Lock()
+        enter, leave = lock.__aenter__, lock.__aexit__
+        assert enter.__self__ is lock and leave.__self__ is lock
+        assert enter.__func__ is type(lock).__aenter__
+        assert enter == lock.__aenter__ and enter != leave
+        assert hash(enter) == hash(lock.__aenter__)
+        assert enter != fastasync.Lock().__aenter__
+        assert enter.__name__ == "__aenter__"
+        assert repr(enter).startswith("<bound method ")
+        assert await enter() is None and lock.locked()
+        assert await leave(None, None, None) is None
+        assert not lock.locked()
+        for call in (lambda: enter(1), lambda: leave(), lambda: leave(1, x=2),
+                     lambda: leave(1, 2, 3, 4, 5)):
+            with pytest.raises(TypeError):
+                call()
+
+    fastasync.run(main())
+
+
+def test_an_unawaited_aenter_warns_and_one_that_waits_is_collected():
+    lock = fastasync.Lock()
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        lock.__aenter__()
+
+    async def main():
+        await lock.acquire()
+        coro = lock.__aenter__()
+        coro.send(None)
+        assert gc.is_tracked(coro)
+        coro.close()
+        lock.release()
+
+    fastasync.run(main())
