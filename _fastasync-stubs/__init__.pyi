@@ -1,17 +1,185 @@
-# What the C extension shows to Python, as far as fastasync/ uses it.
+# What the C extension shows to Python. A class here is the class of that name in
+# asyncio with C inside, so it takes over asyncio's types; what is not asyncio's
+# is written out. To a type checker Future and Task derive from asyncio's, for
+# which isinstance() takes them; issubclass() does not (docs/differences.md).
 
 import asyncio
-from typing import Any
+import socket
+import ssl
+import sys
+from asyncio.coroutines import iscoroutine as iscoroutine
+from asyncio.events import (
+    _get_running_loop as _get_running_loop,
+    get_running_loop as get_running_loop,
+)
+from asyncio.futures import isfuture as isfuture, wrap_future as wrap_future
+from asyncio.streams import (
+    open_connection as open_connection,
+    open_unix_connection as open_unix_connection,
+    start_server as start_server,
+    start_unix_server as start_unix_server,
+)
+from asyncio.tasks import (
+    as_completed as as_completed,
+    create_task as create_task,
+    current_task as current_task,
+    ensure_future as ensure_future,
+    gather as gather,
+    run_coroutine_threadsafe as run_coroutine_threadsafe,
+    shield as shield,
+    sleep as sleep,
+    wait as wait,
+    wait_for as wait_for,
+)
+from asyncio.threads import to_thread as to_thread
+from asyncio.timeouts import timeout as timeout, timeout_at as timeout_at
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextvars import Context
+from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
-class LoopCore: ...
-class ServerCore: ...
-class SocketTransport(asyncio.Transport): ...
-class Future(asyncio.Future[Any]): ...
-class Task(asyncio.Task[Any]): ...
+from _typeshed import FileDescriptorLike
+
+if sys.version_info >= (3, 14):
+    from asyncio.futures import (
+        future_add_to_awaited_by as future_add_to_awaited_by,
+        future_discard_from_awaited_by as future_discard_from_awaited_by,
+    )
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+_Ts = TypeVarTuple("_Ts")
+_Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
+
+# Futures, tasks, handles.
+
+class Future(asyncio.Future[_T]): ...
+class Task(asyncio.Task[_T_co]): ...
 class Handle(asyncio.Handle): ...
 class TimerHandle(asyncio.TimerHandle): ...
 
-def get_running_loop() -> asyncio.AbstractEventLoop: ...
-def _get_running_loop() -> asyncio.AbstractEventLoop | None: ...
+# What waits.
+
+class Lock(asyncio.Lock): ...
+class Event(asyncio.Event): ...
+class Condition(asyncio.Condition): ...
+class Semaphore(asyncio.Semaphore): ...
+class BoundedSemaphore(Semaphore, asyncio.BoundedSemaphore): ...
+class Barrier(asyncio.Barrier): ...
+class Queue(asyncio.Queue[_T]): ...
+class PriorityQueue(Queue[_T], asyncio.PriorityQueue[_T]): ...  # type: ignore[type-var]
+class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]): ...
+class TaskGroup(asyncio.TaskGroup): ...
+class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # final to typeshed only
+
+# Streams, transports, servers.
+
+class StreamReader(asyncio.StreamReader): ...
+class StreamWriter(asyncio.StreamWriter): ...
+class StreamReaderProtocol(asyncio.StreamReaderProtocol): ...
+
+class SocketTransport(asyncio.Transport):
+    max_size: int
+    def __init__(
+        self,
+        loop: LoopCore,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+        server: ServerCore | None = None,
+        context: Context | None = None,
+    ) -> None: ...
+
+class ServerCore:
+    def __init__(
+        self,
+        loop: LoopCore,
+        sockets: list[socket.socket],
+        protocol_factory: _Factory,
+        ssl_context: ssl.SSLContext | bool | None,
+        backlog: int,
+        ssl_handshake_timeout: float | None,
+        ssl_shutdown_timeout: float | None = None,
+        context: Context | None = None,
+    ) -> None: ...
+    @property
+    def sockets(self) -> tuple[Any, ...]: ...
+    def get_loop(self) -> asyncio.AbstractEventLoop: ...
+    def is_serving(self) -> bool: ...
+    def close(self) -> None: ...
+    def close_clients(self) -> None: ...
+    def abort_clients(self) -> None: ...
+
+def start_serving(
+    loop: LoopCore,
+    protocol_factory: _Factory,
+    sock: socket.socket,
+    sslcontext: ssl.SSLContext | None,
+    server: ServerCore,
+    backlog: int,
+    ssl_handshake_timeout: float | None,
+    ssl_shutdown_timeout: float | None,
+    context: Context | None,
+    /,
+) -> None: ...
+
+# The loop, without the methods that fastasync.Loop takes from asyncio.
+
+class LoopCore:
+    slow_callback_duration: float
+    allow_nested: bool
+    def run_forever(self) -> None: ...
+    def run_until_complete(
+        self, future: Awaitable[_T] | Generator[Any, None, _T], /
+    ) -> _T: ...
+    def stop(self) -> None: ...
+    def is_running(self) -> bool: ...
+    def is_closed(self) -> bool: ...
+    def get_debug(self) -> bool: ...
+    def time(self) -> float: ...
+    def call_soon(
+        self,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle: ...
+    def call_soon_threadsafe(
+        self,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.Handle: ...
+    def call_later(
+        self,
+        delay: float,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle: ...
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*_Ts], object],
+        *args: *_Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle: ...
+    def create_future(self) -> asyncio.Future[Any]: ...
+    def create_task(
+        self, coro: Coroutine[Any, Any, _T], **kwargs: Any
+    ) -> asyncio.Task[_T]: ...
+    def set_task_factory(self, factory: Any, /) -> None: ...
+    def get_task_factory(self) -> Any: ...
+    def add_reader(
+        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
+    ) -> None: ...
+    def add_writer(
+        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
+    ) -> None: ...
+    def remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
+    def remove_writer(self, fd: FileDescriptorLike, /) -> bool: ...
+
+# For fastasync/ only.
+
+def _allow_nested(enable: bool, /) -> bool: ...
 def _live_tasks() -> list[asyncio.Task[Any]]: ...
-def __getattr__(name: str) -> Any: ...
+def _sizes() -> dict[str, int]: ...

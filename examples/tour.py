@@ -96,6 +96,10 @@ def print_work(digest):
     print(f"  timers    {timers['call_at']['fired']} timers in order, "
           f"{timers['call_at']['early']} early, "
           f"{timers['timeouts']['timeout']} timeouts, cancellation and shield")
+    print(f"  messages  {digest['messages']['messages']} messages over a "
+          f"Unix socket, each sent back compressed")
+    print(f"  meeting   {digest['meeting']['words']} words in a lock, a "
+          f"condition, a barrier, three kinds of queues, a group, threads")
 
 
 def print_times(answers):

@@ -1,4 +1,4 @@
-"""An ordinary asyncio program: it counts a text in five ways at once.
+"""An ordinary asyncio program: it works through a text in seven ways.
 
 It knows nothing about fastasync.  `python tour_program.py TEXT` runs it on
 asyncio, `python -m fastasync tour_program.py TEXT` on fastasync; tour.py
@@ -13,6 +13,10 @@ The stages, each of them on the whole text:
     pipeline  lines pass through tasks connected by bounded queues
     tasks     one task per block; locks, semaphores, events, gather
     timers    call_at, sleep, timeout, wait_for, shield, cancellation
+    messages  blocks go over a Unix socket as messages, each with a header
+              line and a length: readuntil, readexactly, writelines
+    meeting   words meet in a lock, a condition, a barrier, queues of every
+              kind; task groups, wait, as_completed, timeouts, threads
 
 The last line of output is JSON: "digest" is what must be equal on every
 loop, "stages" tells the time each stage took, "loop" what it ran on.
@@ -25,6 +29,7 @@ import json
 import random
 import re
 import sys
+import tempfile
 import time
 import zlib
 
@@ -330,6 +335,210 @@ async def timers_stage(path):
             "timeouts": collections.Counter(gave_up)}
 
 
+# --- messages -------------------------------------------------------------
+
+async def answer_messages(reader, writer):
+    """Send each message back, compressed; end at an empty header."""
+    async with asyncio.timeout(60):
+        while (header := await reader.readuntil(b"\n")) != b"\n":
+            number, size = map(int, header.split())
+            packed = zlib.compress(await reader.readexactly(size), 1)
+            writer.writelines([b"%d %d\n" % (number, len(packed)), packed])
+            await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+
+
+async def read_answers(reader, count, digest):
+    for expected in range(count):
+        number, size = map(int, (await reader.readuntil()).split())
+        assert number == expected
+        digest.update(zlib.decompress(await reader.readexactly(size)))
+    try:
+        await reader.readexactly(1)
+    except asyncio.IncompleteReadError as error:
+        return f"the end: {error}"
+
+
+async def messages_stage(path):
+    with open(path, "rb") as file:
+        data = file.read()
+    blocks = [data[i:i + 3000] for i in range(0, len(data), 3000)]
+    digest = hashlib.sha256()
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"{folder}/socket"
+        server = await asyncio.start_unix_server(answer_messages, address)
+        async with server:
+            reader, writer = await asyncio.open_unix_connection(address)
+            answers = asyncio.create_task(
+                read_answers(reader, len(blocks), digest))
+            for number, block in enumerate(blocks):
+                writer.write(b"%d %d\n" % (number, len(block)))
+                writer.write(block)
+                await writer.drain()
+            writer.write(b"\n")
+            said = await answers
+            writer.close()
+            await writer.wait_closed()
+    return {"messages": len(blocks), "end": said,
+            "equal": digest.hexdigest() == sha(data)}
+
+
+# --- meeting --------------------------------------------------------------
+
+async def sort_in_a_queue(words, queue):
+    """Four tasks fill a queue, round by round; then it is emptied."""
+    barrier = asyncio.Barrier(4)
+    places = hashlib.sha256()
+
+    async def fill(part):
+        for start in range(0, len(part), 500):
+            for word in part[start:start + 500]:
+                await queue.put(word)
+            places.update(b"%d" % await barrier.wait())
+        return len(part)
+
+    size = len(words) // 4
+    counts = await asyncio.gather(
+        *(fill(words[i * size:(i + 1) * size]) for i in range(4)))
+    order = hashlib.sha256()
+    while not queue.empty():
+        order.update((await queue.get()).encode())
+        queue.task_done()
+    await queue.join()
+    return [sum(counts), order.hexdigest(), places.hexdigest()]
+
+
+async def take_turns(words):
+    """Eight tasks say one word each in turn, under one condition."""
+    condition = asyncio.Condition()
+    said = hashlib.sha256()
+    turn = 0
+
+    async def speak(who):
+        nonlocal turn
+        for word in words[who::8]:
+            async with condition:
+                await condition.wait_for(lambda: turn % 8 == who)
+                said.update(word.encode())
+                turn += 1
+                condition.notify_all()
+
+    async with asyncio.TaskGroup() as group:
+        for who in range(8):
+            group.create_task(speak(who))
+    return said.hexdigest() == sha("".join(words[:turn]))
+
+
+async def share_a_lock(words):
+    """Sixteen tasks, at most three at a time, with one lock in the end."""
+    lock = asyncio.Lock()
+    gate = asyncio.BoundedSemaphore(3)
+    order = hashlib.sha256()
+
+    async def work(who):
+        for word in words[who::16]:
+            async with gate, lock:
+                order.update(b"%d %s" % (who, word.encode()))
+                await asyncio.sleep(0)
+
+    await asyncio.wait([asyncio.create_task(work(who)) for who in range(16)])
+    try:
+        gate.release()
+    except ValueError as error:
+        return [order.hexdigest(), str(error)]
+
+
+async def after_turns(turns, value):
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if value == "bad":
+        raise ValueError(f"after {turns} turns")
+    return value
+
+
+async def who_is_first():
+    """wait and as_completed: who is done, in which order, and who fails."""
+    order = [await task for task in asyncio.as_completed(
+        [after_turns(turns, turns) for turns in (5, 2, 9, 1, 7)])]
+    tasks = [asyncio.create_task(after_turns(n, v), name=f"{v} {n}")
+             for n, v in ((9, "late"), (3, "bad"), (2, "early"))]
+    counts = []
+    for until in (asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION,
+                  asyncio.ALL_COMPLETED):
+        done, pending = await asyncio.wait(tasks, return_when=until)
+        counts.append(sorted(task.get_name() for task in done))
+    return order, counts, repr(tasks[1].exception())
+
+
+async def fall_apart():
+    """A task group whose tasks fail, in a timeout that does not pass."""
+    said = []
+
+    async def careful():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            said.append("cleaned up")
+
+    try:
+        async with asyncio.timeout(60) as limit, asyncio.TaskGroup() as group:
+            for turns in (2, 3, 3):
+                group.create_task(after_turns(turns, "bad"))
+            group.create_task(careful())
+    except* ValueError as errors:
+        said += [str(error) for error in errors.exceptions]
+    return said, limit.expired()
+
+
+async def run_out_of_time():
+    """Timeouts inside of timeouts: which one has expired?"""
+    try:
+        async with asyncio.timeout(None) as outer:
+            try:
+                async with asyncio.timeout(60) as inner:
+                    outer.reschedule(asyncio.get_running_loop().time())
+                    await asyncio.Queue(1).get()
+            finally:
+                expired = inner.expired()
+    except TimeoutError as error:
+        return [expired, outer.expired(), repr(error),
+                type(error.__cause__).__name__]
+
+
+async def go_through_threads(words):
+    """Threads that count, and that ask the loop for each word's length."""
+    loop = asyncio.get_running_loop()
+
+    async def length(word):
+        return len(word)
+
+    def ask():
+        return [asyncio.run_coroutine_threadsafe(length(word), loop).result()
+                for word in words[:200]]
+
+    counted, asked = await asyncio.gather(
+        asyncio.to_thread(collections.Counter, words), asyncio.to_thread(ask))
+    return len(counted), sum(asked)
+
+
+async def meeting_stage(path):
+    with open(path, encoding="utf-8") as file:
+        words = WORD.findall(file.read())[:20000]
+    return {
+        "words": len(words),
+        "queues": [await sort_in_a_queue(words, kind())
+                   for kind in (asyncio.Queue, asyncio.LifoQueue,
+                                asyncio.PriorityQueue)],
+        "turns": await take_turns(words[:4000]),
+        "lock": await share_a_lock(words),
+        "first": await who_is_first(),
+        "group": await fall_apart(),
+        "timeouts": await run_out_of_time(),
+        "threads": await go_through_threads(words),
+    }
+
+
 # --- the whole ------------------------------------------------------------
 
 STAGES = {
@@ -338,6 +547,8 @@ STAGES = {
     "pipeline": pipeline_stage,
     "tasks": tasks_stage,
     "timers": timers_stage,
+    "messages": messages_stage,
+    "meeting": meeting_stage,
 }
 
 

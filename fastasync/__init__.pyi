@@ -5,6 +5,9 @@
 import sys
 from asyncio import (
     base_events as base_events,
+    base_futures as base_futures,
+    base_subprocess as base_subprocess,
+    base_tasks as base_tasks,
     constants as constants,
     coroutines as coroutines,
     events as events,
@@ -12,10 +15,14 @@ from asyncio import (
     format_helpers as format_helpers,
     futures as futures,
     locks as locks,
+    log as log,
+    mixins as mixins,
     protocols as protocols,
     queues as queues,
     runners as runners,
+    selector_events as selector_events,
     sslproto as sslproto,
+    staggered as staggered,
     streams as streams,
     subprocess as subprocess,
     taskgroups as taskgroups,
@@ -69,6 +76,7 @@ from ._run import Runner as Runner, run as run
 from ._version import __version__ as __version__
 
 if sys.version_info >= (3, 14):
+    from asyncio import graph as graph
     from asyncio.graph import *
 else:
     from asyncio.events import (

@@ -15,10 +15,9 @@ reason replaced by Python functions.
 """
 
 import asyncio
-import functools
 import sys
 import threading
-from types import ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import _fastasync
@@ -139,57 +138,56 @@ def _asyncio_modules() -> list[ModuleType]:
     ]
 
 
-def _holders(name: str, stock: Any) -> tuple[ModuleType, ...]:
-    """Return asyncio's modules in which `name` is `stock`."""
-    return tuple(
-        module
-        for module in _asyncio_modules()
-        if vars(module).get(name) is stock
+def _is_asyncios(value: Any, home: ModuleType) -> bool:
+    """Tell whether it is what asyncio's module `home` defines or takes from C.
+
+    What a tool has put there is not, however well it pretends (functools.wraps,
+    a proxy that answers isinstance): so types are compared, not asked.
+    """
+    if type(value) is FunctionType:
+        return value.__globals__ is vars(home)
+    return type(value) in (type, BuiltinFunctionType) and (
+        value.__module__ in (home.__name__, "_asyncio")
     )
 
 
-@functools.cache  # as it was before the first install()
+def _row(home: str, name: str, ours: Any) -> _Binding:
+    """List the modules in which a name that `home` defines is asyncio's own."""
+    module = sys.modules[f"asyncio.{home}"]
+    holders = tuple(
+        holder
+        for holder in _asyncio_modules()
+        if _is_asyncios(vars(holder).get(name), module)
+    )
+    return name, ours, holders
+
+
 def _twins() -> list[_Binding]:
     """List the names of `_NAMES` that exist on both sides."""
-    table: list[_Binding] = []
-    for home, names in _NAMES.items():
-        module = sys.modules[f"asyncio.{home}"]
-        for name in names:
-            stock = getattr(module, name, None)
-            ours = getattr(_fastasync, name, None)
-            if stock is None or ours is None:
-                continue
-            ours = getattr(_rewritable, name, ours)
-            table.append((name, ours, _holders(name, stock)))
-    return table
+    return [
+        _row(home, name, getattr(_rewritable, name, ours))
+        for home, names in _NAMES.items()
+        for name in names
+        if (ours := getattr(_fastasync, name, None)) is not None
+    ]
 
 
 def _bindings() -> list[_Binding]:
     """List what install() rebinds: name, our object, in which modules."""
-    tasks, events = asyncio.tasks, asyncio.events
-    table = list(_twins())
+    table = _twins()
     if sys.version_info < (3, 12):
         # asyncio's own asks the kernel for the process id at every call.
         for name in ("get_running_loop", "_get_running_loop"):
-            ours = getattr(_fastasync, name, None)
-            table.append((name, ours, (asyncio, events)))
-        # and these are Python functions until then
-        table.append(
-            (
-                "current_task",
-                getattr(_fastasync, "current_task", None),
-                (asyncio, tasks),
-            )
-        )
+            table.append(_row("events", name, getattr(_fastasync, name)))
+        # and this is a Python function until then
+        table.append(_row("tasks", "current_task", _fastasync.current_task))
     else:
-        table.append(
-            ("eager_task_factory", eager_task_factory, (asyncio, tasks))
-        )
+        table.append(_row("tasks", "eager_task_factory", eager_task_factory))
     if sys.version_info >= (3, 13):
-        table.append(("EventLoop", Loop, (asyncio,)))
+        table.append(_row("unix_events", "EventLoop", Loop))
     if not policies_exist():
-        table.append(("new_event_loop", new_event_loop, (asyncio, events)))
-    return [row for row in table if row[1] is not None]
+        table.append(_row("events", "new_event_loop", new_event_loop))
+    return table
 
 
 def _rewrite_methods() -> None:

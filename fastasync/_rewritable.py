@@ -42,7 +42,7 @@ if sys.version_info >= (3, 14):
 
 else:
 
-    def create_task(  # type: ignore[misc]
+    def create_task(
         self: Any,
         coro: Coroutine[Any, Any, Any],
         *,

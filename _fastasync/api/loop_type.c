@@ -309,6 +309,7 @@ static PyMethodDef loop_setting_methods[] = {
 /* -- the type -------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(Loop_doc,
+"LoopCore()\n--\n\n"
 "The C base of fastasync.Loop: an event loop with the interface of\n"
 "asyncio.AbstractEventLoop.");
 

@@ -424,7 +424,12 @@ net_start_serving(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 
 static PyMethodDef net_functions[] = {
     {"start_serving", (PyCFunction)(void (*)(void))net_start_serving,
-     METH_FASTCALL, NULL},
+     METH_FASTCALL,
+     "start_serving($module, loop, protocol_factory, sock, sslcontext, server,\n"
+     "              backlog, ssl_handshake_timeout, ssl_shutdown_timeout,\n"
+     "              context, /)\n--\n\n"
+     "Accept connections on a listening socket: the body of asyncio's\n"
+     "loop._start_serving. Timeouts in seconds, or None."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -473,7 +473,8 @@ ServerCore_get_forever(ServerObject *self, void *Py_UNUSED(closure))
 }
 
 static PyGetSetDef ServerCore_getset[] = {
-    {"sockets", (getter)ServerCore_get_sockets, NULL, NULL, NULL},
+    {"sockets", (getter)ServerCore_get_sockets, NULL,
+     "The sockets it listens on, as a tuple; empty when it is closed.", NULL},
     {"_clients", (getter)ServerCore_get_clients, NULL, NULL, NULL},
     {"_active_count", (getter)ServerCore_get_active_count, NULL, NULL, NULL},
     {"_serving", (getter)ServerCore_get_serving, NULL, NULL, NULL},
@@ -509,7 +510,12 @@ static PyMethodDef ServerCore_methods[] = {
 };
 
 static PyType_Slot ServerCore_slots[] = {
-    {Py_tp_doc, (void *)"The part of a Server that does not wait."},
+    {Py_tp_doc, (void *)
+     "ServerCore(loop, sockets, protocol_factory, ssl_context, backlog,\n"
+     "           ssl_handshake_timeout, ssl_shutdown_timeout=None,\n"
+     "           context=None)\n--\n\n"
+     "What loop.create_server() returns, but for the methods that wait.\n"
+     "See asyncio.Server."},
     {Py_tp_new, ServerCore_new},
     {Py_tp_init, ServerCore_init},
     {Py_tp_traverse, ServerCore_traverse},

@@ -325,7 +325,11 @@ static PyMemberDef SocketTransport_members[] = {
 };
 
 static PyType_Slot SocketTransport_slots[] = {
-    {Py_tp_doc, (void *)"A stream transport over a connected socket."},
+    {Py_tp_doc, (void *)
+     "SocketTransport(loop, sock, protocol, waiter=None, extra=None,\n"
+     "                server=None, context=None)\n--\n\n"
+     "A stream transport over a connected socket that does not block. Loops\n"
+     "make it. See asyncio.Transport."},
     {Py_tp_new, SocketTransport_new},
     {Py_tp_init, SocketTransport_init},
     {Py_tp_traverse, SocketTransport_traverse},

@@ -669,7 +669,7 @@ static PyGetSetDef StreamProtocol_getset[] = {
 };
 
 PyDoc_STRVAR(StreamProtocol_doc,
-"StreamReaderProtocol(stream_reader, client_connected_cb=None, loop=None)\n"
+"StreamProtocolCore(stream_reader, client_connected_cb=None, loop=None)\n"
 "--\n\n"
 "Feeds a StreamReader with what a transport receives.\n\n"
 "With `client_connected_cb` it is a server's: the callback is called with the\n"

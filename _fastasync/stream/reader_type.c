@@ -612,7 +612,7 @@ static PyMemberDef Reader_members[] = {
 };
 
 PyDoc_STRVAR(Reader_doc,
-"StreamReader(limit=65536, loop=None)\n--\n\n"
+"StreamReaderCore(limit=65536, loop=None)\n--\n\n"
 "What has been received of a stream, to be read by one coroutine at a time.\n\n"
 "`limit`: the longest line in bytes; the transport is paused while more than\n"
 "twice as much is held. See asyncio.StreamReader.");

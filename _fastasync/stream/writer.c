@@ -498,7 +498,7 @@ static PyGetSetDef StreamWriter_getset[] = {
 };
 
 PyDoc_STRVAR(StreamWriter_doc,
-"StreamWriter(transport, protocol, reader, loop)\n"
+"StreamWriterCore(transport, protocol, reader, loop)\n"
 "--\n\n"
 "Writes to a transport, with flow control: `await drain()` waits while too\n"
 "much is unsent. Made by open_connection() and for start_server()'s callback.\n"

@@ -635,12 +635,12 @@ static PyMethodDef Condition_methods[] = {
 static PyGetSetDef Condition_getset[] = {
     FA_SYNC_GETSET,
     {"_lock", Condition_get_lock, Condition_set_lock, NULL, NULL},
-    {"locked", Condition_get_method, Condition_set_method, NULL,
-     (void *)(intptr_t)COND_LOCKED},
-    {"acquire", Condition_get_method, Condition_set_method, NULL,
-     (void *)(intptr_t)COND_ACQUIRE},
-    {"release", Condition_get_method, Condition_set_method, NULL,
-     (void *)(intptr_t)COND_RELEASE},
+    {"locked", Condition_get_method, Condition_set_method,
+     "The locked() of the lock.", (void *)(intptr_t)COND_LOCKED},
+    {"acquire", Condition_get_method, Condition_set_method,
+     "The acquire() of the lock.", (void *)(intptr_t)COND_ACQUIRE},
+    {"release", Condition_get_method, Condition_set_method,
+     "The release() of the lock.", (void *)(intptr_t)COND_RELEASE},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -735,7 +735,7 @@ static PyMemberDef Queue_members[] = {
 };
 
 PyDoc_STRVAR(Queue_doc,
-"Queue(maxsize=0)\n--\n\n"
+"QueueCore(maxsize=0)\n--\n\n"
 "A queue between tasks: put() waits while it holds `maxsize` items (0: any\n"
 "number), get() while it holds none. See asyncio.Queue.");
 

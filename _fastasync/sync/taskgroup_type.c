@@ -369,7 +369,7 @@ static PyMemberDef TaskGroup_members[] = {
 };
 
 PyDoc_STRVAR(TaskGroup_doc,
-"TaskGroup()\n--\n\n"
+"TaskGroupCore()\n--\n\n"
 "A block of code that ends when all tasks made in it have ended; if one of\n"
 "them fails, the others are cancelled. See asyncio.TaskGroup.");
 

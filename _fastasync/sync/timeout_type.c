@@ -421,7 +421,7 @@ static PyMemberDef Timeout_members[] = {
 };
 
 PyDoc_STRVAR(Timeout_doc,
-"Timeout(when)\n--\n\n"
+"TimeoutCore(when)\n--\n\n"
 "A block of code with a deadline `when`, in seconds of loop.time(), or None.\n"
 "Use timeout() or timeout_at() to make one. See asyncio.Timeout.");
 

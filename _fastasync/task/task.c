@@ -692,8 +692,12 @@ static PyMethodDef Task_methods[] = {
      METH_FASTCALL | METH_KEYWORDS, Task_cancel_doc},
     {"cancelling", Task_cancelling, METH_NOARGS, Task_cancelling_doc},
     {"uncancel", Task_uncancel, METH_NOARGS, Task_uncancel_doc},
-    {"set_result", Task_set_result, METH_O, NULL},
-    {"set_exception", Task_set_exception, METH_O, NULL},
+    {"set_result", Task_set_result, METH_O,
+     "set_result($self, result, /)\n--\n\n"
+     "RuntimeError: a task gets its result from its coroutine."},
+    {"set_exception", Task_set_exception, METH_O,
+     "set_exception($self, exception, /)\n--\n\n"
+     "RuntimeError: a task gets its exception from its coroutine."},
     {"get_stack", (PyCFunction)(void (*)(void))Task_get_stack,
      METH_FASTCALL | METH_KEYWORDS, Task_get_stack_doc},
     {"print_stack", (PyCFunction)(void (*)(void))Task_print_stack,

@@ -18,11 +18,17 @@ def installed():
     fastasync.uninstall()
 
 
+# Before any install(): which module holds asyncio's own under which name.
+HELD = [
+    (module, name)
+    for name, _, modules in _install._bindings()
+    for module in modules
+]
+
+
 def names_now():
     return {
-        (module.__name__, name): getattr(module, name)
-        for name, _, modules in _install._bindings()
-        for module in modules
+        (module.__name__, name): getattr(module, name) for module, name in HELD
     }
 
 

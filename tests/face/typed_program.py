@@ -6,6 +6,7 @@ stubs, and each reveal-by-assignment fails the check when a type is lost.
 
 import asyncio
 import sys
+from typing import Any
 
 import fastasync
 import fastasync as aio
@@ -18,6 +19,8 @@ from fastasync import (
     run,
     uninstall,
 )
+
+import _fastasync
 
 
 async def answer(value: int) -> int:
@@ -32,6 +35,52 @@ async def answer(value: int) -> int:
     except aio.exceptions.TimeoutError:
         pass
     return both[0]
+
+
+async def wait_for_each_other(reader: aio.StreamReader) -> str:
+    queue: aio.Queue[int] = aio.PriorityQueue(maxsize=3)
+    await queue.put(1)
+    number: int = await queue.get()
+    event, lock = aio.Event(), aio.Lock()
+    flag: bool = await event.wait()
+    async with lock, aio.Semaphore(2), aio.BoundedSemaphore(number):
+        changed: bool = await aio.Condition(lock).wait()
+    place: int = await aio.Barrier(2).wait()
+    async with aio.timeout_at(None) as scope:
+        scope.reschedule(1.5)
+    limit: aio.Timeout = scope
+    task: asyncio.Task[int] = aio.create_task(answer(1))
+    done: set[asyncio.Task[int]]
+    done, _ = await aio.wait([task], return_when=aio.FIRST_COMPLETED)
+    for first in aio.as_completed([task], timeout=2):
+        number = await first
+    number = await aio.wait_for(aio.shield(task), timeout=3)
+    late = aio.run_coroutine_threadsafe(answer(2), aio.get_running_loop())
+    number = await aio.wrap_future(late)
+    future: asyncio.Future[int] = aio.ensure_future(task)
+    text: str = await aio.to_thread(str, number)
+    line: bytes = await reader.readline()
+    return f"{flag}{changed}{place}{limit}{done}{future}{text}{line!r}"
+
+
+async def talk(path: str) -> bytes:
+    async def answer_lines(
+        reader: aio.StreamReader, writer: aio.StreamWriter
+    ) -> None:
+        writer.writelines([await reader.readuntil(b"\n")])
+        await writer.drain()
+
+    server: asyncio.Server = await aio.start_unix_server(answer_lines, path)
+    reader, writer = await aio.open_unix_connection(path)
+    writer.close()
+    await writer.wait_closed()
+    server.close()
+    return await reader.readexactly(1)
+
+
+def notebook(ipython: object) -> None:
+    fastasync.load_ipython_extension(ipython)
+    fastasync.unload_ipython_extension(ipython)
 
 
 class Echo(aio.Protocol):
@@ -69,6 +118,16 @@ number = loop.run_until_complete(answer(4))
 install()
 uninstall()
 version: str = fastasync.__version__
+
+# What the extension exports are asyncio's classes and functions, to types too.
+lock: asyncio.Lock = _fastasync.Lock()
+items: asyncio.Queue[str] = _fastasync.LifoQueue(2)
+group: asyncio.TaskGroup = _fastasync.TaskGroup()
+limit: asyncio.Timeout = _fastasync.Timeout(None)
+future: asyncio.Future[int] = _fastasync.Future(loop=loop)
+task: asyncio.Task[int] = _fastasync.Task(answer(6), loop=loop)
+number = loop.run_until_complete(_fastasync.wait_for(task, 1))
+tasks: list[asyncio.Task[Any]] = _fastasync._live_tasks()
 
 if sys.version_info >= (3, 12):
     number = asyncio.run(answer(5), loop_factory=fastasync.new_event_loop)
