@@ -42,6 +42,7 @@
 #include "task/coro_await.c"
 #include "task/coro_bound.c"
 #include "task/coro_function.c"
+#include "task/coro_view.c"
 #include "task/coro_wrapper.c"
 #include "task/ensure.c"
 #include "task/future.c"

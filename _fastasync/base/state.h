@@ -13,7 +13,7 @@
 #define FA_TYPES(X) \
     X(LoopCore) X(Handle) X(TimerHandle) X(ThreadSafeHandle) \
     X(Future) X(FutureIter) X(Task) X(TaskStep) X(Stop) \
-    X(Coro) X(CoroFunction) X(CoroBound) X(CoroWrapper) X(Gather) \
+    X(Coro) X(CoroFunction) X(CoroBound) X(CoroView) X(CoroWrapper) X(Gather) \
     X(Closure) \
     X(QueueCore) X(Queue) X(LifoQueueCore) X(LifoQueue) \
     X(PriorityQueueCore) X(PriorityQueue) X(AsCompleted) \

@@ -10,6 +10,7 @@
 #include "base/args.h"
 #include "base/errors.h"
 #include "sync/queue.h"
+#include "sync/scopes.h"
 
 typedef enum {
     ITER_NEW, /* the body has not begun: `fs` and `timeout` are set */
@@ -107,19 +108,11 @@ AsCompleted_dealloc(PyObject *self)
 static int
 as_completed_edge(AsCompletedObject *it, PyObject *fut, int add)
 {
-    fa_state *st = it->st;
     if (it->task == NULL) {
         return 0;
     }
-    if (FA_LIKELY(future_check(st, fut))) {
-        return add ? future_awaited_by_add(st, fut, it->task)
-                   : future_awaited_by_discard(st, fut, it->task);
-    }
-    PyObject *args[] = {fut, it->task};
-    PyObject *done = PyObject_Vectorcall(
-        add ? st->c_awaited_by_add : st->c_awaited_by_discard, args, 2, NULL);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    return add ? fa_awaited_by_add(it->st, fut, it->task)
+               : fa_awaited_by_discard(it->st, fut, it->task);
 }
 
 /* current_task(), which wants a running loop. */
@@ -130,7 +123,7 @@ as_completed_note_task(AsCompletedObject *it)
     if (loop == NULL) {
         return -1;
     }
-    int rc = fa_current_task(it->st, loop, &it->task);
+    int rc = scope_current_task(it->st, loop, &it->task);
     Py_DECREF(loop);
     return rc;
 }

@@ -624,9 +624,26 @@ Coro_get_state(PyObject *self, void *Py_UNUSED(closure))
 }
 #endif
 
+static PyObject *
+Coro_get_frame(PyObject *self, void *Py_UNUSED(closure))
+{
+    return coro_frame((CoroObject *)self);
+}
+
+static PyObject *
+Coro_get_await(PyObject *self, void *Py_UNUSED(closure))
+{
+    return coro_await_shown((CoroObject *)self);
+}
+
+static PyObject *
+Coro_get_code(PyObject *self, void *Py_UNUSED(closure))
+{
+    return coro_code(((CoroObject *)self)->kind->qualname);
+}
+
 /* isinstance(coro, types.CoroutineType), which is what inspect.iscoroutine asks,
-   holds. There is no cr_await, by which tools walk from frame to frame: we have
-   no frame to show. */
+   holds. */
 static PyObject *
 Coro_get_class(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
 {
@@ -651,7 +668,9 @@ static PyGetSetDef Coro_getset[] = {
 #if FA_HAS_CORO_STATE
     {"cr_state", Coro_get_state, NULL, NULL, NULL},
 #endif
-    {"cr_frame", Coro_get_none, NULL, NULL, NULL},
+    {"cr_frame", Coro_get_frame, NULL, NULL, NULL},
+    {"cr_await", Coro_get_await, NULL, NULL, NULL},
+    {"cr_code", Coro_get_code, NULL, NULL, NULL},
     {"cr_origin", Coro_get_none, NULL, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -699,5 +718,6 @@ coro_types_init(PyObject *module, fa_state *st)
     if (coro_wrapper_type_init(module, st) < 0) {
         return -1;
     }
-    return coro_function_type_init(module, st);
+    return coro_view_type_init(module, st) < 0
+               ? -1 : coro_function_type_init(module, st);
 }

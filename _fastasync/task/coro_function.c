@@ -272,8 +272,7 @@ static const char *const mark_of_inspect[] = {"inspect",
 static PyObject *
 CoroFunction_get_code(PyObject *self, void *Py_UNUSED(closure))
 {
-    return (PyObject *)PyCode_NewEmpty("<fastasync>",
-                                       coro_function_def(self)->name, 1);
+    return coro_code(coro_function_def(self)->qualname);
 }
 
 static PyGetSetDef CoroFunction_getset[] = {

@@ -90,6 +90,8 @@ extern __attribute__((visibility("hidden"))) PyGetSetDef Future_getset[];
 FA_INTERNAL PyObject *future_iter_new(PyObject *fut);
 FA_INTERNAL int future_iter_type_init(PyObject *module, fa_state *st);
 
+struct CoroObject;
+
 /* -- coroutines in C (coro.c, coro_function.c) ------------------------------------ */
 
 /* What coro.__await__() gives to Python code (new); see coro_wrapper.c. */
@@ -101,6 +103,14 @@ FA_INTERNAL int coro_function_type_init(PyObject *module, fa_state *st);
 /* HOT. The function `fn`, called by `call`, bound to `self` (coro_bound.c). */
 FA_INTERNAL PyObject *coro_bound_new(fa_state *st, PyObject *fn,
                                      vectorcallfunc call, PyObject *self);
+
+/* In the call graph (coro_view.c): cr_frame, cr_await and a code object of that
+   name and no code, all new. */
+FA_INTERNAL PyObject *coro_frame(struct CoroObject *co);
+FA_INTERNAL PyObject *coro_await_shown(struct CoroObject *co);
+FA_INTERNAL PyObject *coro_code(const char *qualname);
+FA_INTERNAL int coro_view_type_init(PyObject *module, fa_state *st);
+
 FA_INTERNAL int coro_bound_type_init(PyObject *module, fa_state *st);
 
 /* -- the functions that wait (ensure.c, ...) --------------------------------------- */

@@ -28,7 +28,6 @@ REASONS = {
     "R1": "tests a class internal to the standard library",
     "R2": "mocks a module inside the standard library's own implementation",
     "R3": "calls or replaces a private method of the standard library's loop",
-    "R5": "asks for the Python frame of a coroutine that is written in C here",
     "R4": "needs a platform or build feature this interpreter does not have",
 }
 
@@ -79,20 +78,5 @@ SKIPS: Sequence[Skip] = (
         "With our Future in the namespace the test passes.",
         first=(3, 14),
         modes=("policy", "loop_factory"),
-    ),
-    Skip(
-        "test_graph.TestCallStack*.test_stack_tgroup",
-        "R5",
-        "the parent waits in TaskGroup.__aexit__, which has no frame; the "
-        "graph begins with the coroutine that awaits it. The edges are right.",
-        first=(3, 14),
-        modes=("namespace",),
-    ),
-    Skip(
-        "test_graph.TestCallStack*.test_stack_wait",
-        "R5",
-        "the same with asyncio.wait() and its inner _wait().",
-        first=(3, 14),
-        modes=("namespace",),
     ),
 )

@@ -8,6 +8,7 @@ import asyncio
 import collections
 import inspect
 import sys
+import types
 
 import pytest
 
@@ -101,14 +102,42 @@ def test_the_arguments_of_some_methods_are_positional_only():
     loop.close()
 
 
-def test_coroutines_in_c_have_no_frame():
+def test_coroutines_in_c_show_a_stand_in_for_a_frame():
     coro = fastasync.sleep(0)
-    assert coro.cr_frame is coro.cr_origin is None
-    assert not hasattr(coro, "cr_code") and not hasattr(coro, "cr_await")
-    state = inspect.getcoroutinestate(coro)
+    frame = coro.cr_frame
+    assert not isinstance(frame, types.FrameType)
+    assert frame.f_generator is coro and frame.f_locals == {}
+    assert frame.f_code.co_filename == "<fastasync>"
+    assert coro.cr_code.co_name == "sleep" and coro.cr_await is None
+    assert coro.cr_origin is None
+    assert inspect.getcoroutinestate(coro) == inspect.CORO_CREATED
     coro.close()
-    asks_the_frame = sys.version_info < (3, 15)
-    assert (state == inspect.CORO_CLOSED) is asks_the_frame
+    assert coro.cr_frame is None
+    assert inspect.getcoroutinestate(coro) == inspect.CORO_CLOSED
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 14), reason="call graphs are of 3.14"
+)
+def test_the_call_graph_names_what_a_task_waits_in():
+    async def main():
+        queue = fastasync.Queue()
+
+        async def taker():
+            async with fastasync.timeout(10):
+                return await fastasync.wait_for(queue.get(), 5)
+
+        task = asyncio.create_task(taker())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        graph = asyncio.format_call_graph(task)
+        queue.put_nowait(1)
+        await task
+        return graph
+
+    graph = fastasync.run(main())
+    assert "async wait_for()" in graph and "taker()" in graph
+    assert "async Queue.get()" in graph
 
 
 def test_functions_in_c_are_coroutine_functions_but_no_functions():
