@@ -54,7 +54,7 @@ Handle_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     HandleObject *handle = (HandleObject *)type->tp_alloc(type, 0);
     if (handle != NULL) {
         handle->st = st;
-        handle->node.index = -1;
+        handle->node.slot = -1;
         handle->kind = PyType_IsSubtype(type, st->TimerHandleType) ? FA_TIMER
                        : PyType_IsSubtype(type, st->ThreadSafeHandleType)
                            ? FA_THREADSAFE
@@ -81,7 +81,7 @@ handle_alloc(fa_state *st, int kind)
         PyObject_GC_UnTrack(handle);
         handle->st = st;
         handle->kind = (uint8_t)kind;
-        handle->node.index = -1;
+        handle->node.slot = -1;
     }
     return handle;
 }
@@ -609,7 +609,7 @@ handle_wait_idle(HandleObject *handle)
 static void
 timer_unschedule(HandleObject *timer)
 {
-    if (timer->node.index >= 0) {
+    if (timer->node.slot >= 0) {
         heap_remove(&((LoopObject *)timer->loop)->timers, &timer->node);
         timer->scheduled = 0;
         Py_DECREF(timer); // the caller has its own
@@ -627,7 +627,7 @@ handle_cancel(HandleObject *handle)
     if (handle_keep_repr(handle) < 0) {
         return -1;
     }
-    if (handle->node.index >= 0) {
+    if (handle->node.slot >= 0) {
         timer_unschedule(handle);
     }
     if (!handle->running) {

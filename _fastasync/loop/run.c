@@ -16,6 +16,10 @@
 #define POLL_EVERY_US 250  /* fairness towards I/O */
 #define TIMERS_EVERY_US 20 /* how late a timer may be while others run */
 
+#define LOOK_AHEAD 8   /* entries */
+#define FETCH_SELF 256 /* bytes: a TimerHandle, a Task */
+#define FETCH_ARG 128  /* a Future */
+
 /* HOT. Is it time to ask the kernel although the ring has work? */
 static inline int
 loop_poll_due(LoopObject *loop)
@@ -137,6 +141,31 @@ loop_run_entry(LoopObject *loop, fa_ready entry)
     return rc;
 }
 
+/* HOT. A long ring: what wakes after a while has left the caches, and one object
+   leads to the next (handle, future, task, coroutine), so that running an entry
+   would be one wait for memory after another. Each link is asked for a few
+   entries before it is followed, and the waits overlap. Objects of entries are
+   alive; what they point to is only asked for, not read. */
+static inline void
+loop_look_ahead(LoopObject *loop)
+{
+    fa_state *st = loop->st;
+    fa_ready *far = ring_at(&loop->ready, LOOK_AHEAD - 1);
+    fa_fetch(far->self, FETCH_SELF);
+    fa_fetch(far->arg, FETCH_ARG);
+    fa_ready *near = ring_at(&loop->ready, LOOK_AHEAD / 2 - 1);
+    if (near->run == handle_run) {
+        fa_fetch(((HandleObject *)near->self)->inline_args[0], FETCH_ARG);
+        near = ring_at(&loop->ready, LOOK_AHEAD / 4 - 1);
+        if (near->run == handle_run) {
+            st->future_ahead(st, ((HandleObject *)near->self)->inline_args[0]);
+        }
+    }
+    else if (near->run == st->task_runs[1]) {
+        st->task_ahead(near->self);
+    }
+}
+
 int
 loop_run_once(LoopObject *loop)
 {
@@ -157,6 +186,9 @@ loop_run_once(LoopObject *loop)
     for (size_t n = ring_len(&loop->ready); n > 0; n--) {
         if (FA_UNLIKELY(ring_len(&loop->ready) == 0)) {
             break;
+        }
+        if (n > LOOK_AHEAD && ring_len(&loop->ready) > LOOK_AHEAD) {
+            loop_look_ahead(loop);
         }
         if (FA_UNLIKELY(loop_run_entry(loop, ring_pop(&loop->ready)) < 0)) {
             return -1;

@@ -213,7 +213,7 @@ loop_settle_timers(LoopObject *loop)
         loop->light_timers = 0;
         for (size_t i = 0; i < loop->timers.len; i++) {
             handle_settle((PyObject *)FA_CONTAINER_OF(
-                loop->timers.items[i].node, HandleObject, node));
+                heap_node(&loop->timers, i), HandleObject, node));
         }
     }
 }
@@ -255,9 +255,9 @@ loop_fire_timers(LoopObject *loop)
         loop->last_fired = now;
     }
     while (loop->timers.len > 0 && loop->timers.items[0].key <= now) {
-        fa_heap_node *node = loop->timers.items[0].node;
-        HandleObject *timer = FA_CONTAINER_OF(node, HandleObject, node);
-        heap_remove(&loop->timers, node);
+        HandleObject *timer = FA_CONTAINER_OF(heap_pop(&loop->timers),
+                                              HandleObject, node);
+        fa_fetch(timer, sizeof(*timer)); // until it runs
         timer->scheduled = 0;
         // the heap's reference moves into the ring
         if (ring_push(&loop->ready, handle_run, (PyObject *)timer, NULL) < 0) {

@@ -148,6 +148,9 @@ FA_INTERNAL int shield_init(PyObject *module, fa_state *st);
 FA_INTERNAL int bridge_init(PyObject *module, fa_state *st);
 FA_INTERNAL int query_init(PyObject *module);
 
+/* st->future_ahead. */
+FA_INTERNAL void future_look_ahead(fa_state *st, PyObject *obj);
+
 /* -- one step (step.c) ------------------------------------------------------------ */
 
 /* fa_run entries, the first two in st->task_runs: `arg` is the exception to throw
@@ -155,6 +158,9 @@ FA_INTERNAL int query_init(PyObject *module);
 FA_INTERNAL int task_run_step(LoopObject *loop, PyObject *task, PyObject *arg);
 FA_INTERNAL int task_run_wakeup(LoopObject *loop, PyObject *task,
                                 PyObject *arg);
+
+/* st->task_ahead. */
+FA_INTERNAL void task_look_ahead(PyObject *task);
 
 /* HOT. One step in the current context, the task being the current one; throws
    `exc` (borrowed) unless it is NULL. 0, or -1 with what went wrong around the

@@ -92,6 +92,9 @@ sleep_begin(CoroObject *co)
         if (co->vars[SLEEP_TIMER] == NULL) {
             Py_CLEAR(future);
         }
+        else if (PyFloat_CheckExact(co->vars[SLEEP_DELAY])) {
+            Py_CLEAR(co->vars[SLEEP_DELAY]); // out of the caches, later
+        }
     }
     Py_DECREF(loop);
     return future;

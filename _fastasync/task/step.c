@@ -473,6 +473,17 @@ task_run(LoopObject *loop, TaskObject *task, PyObject *exc, PyObject *fut)
     return FA_LIKELY(rc == 0) ? 0 : task_run_failed(loop, task, fut);
 }
 
+void
+task_look_ahead(PyObject *self)
+{
+    TaskObject *task = (TaskObject *)self;
+    // what is most likely to end now: its frame or its variables, its
+    // neighbours in the registry
+    fa_fetch((char *)task->coro - 16, 128);
+    fa_fetch((char *)task->next + offsetof(TaskObject, prev), 1);
+    fa_fetch((char *)task->prev + offsetof(TaskObject, next), 1);
+}
+
 FA_HOT int
 task_run_step(LoopObject *loop, PyObject *self, PyObject *arg)
 {
