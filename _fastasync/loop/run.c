@@ -158,7 +158,9 @@ loop_look_ahead(LoopObject *loop)
         fa_fetch(((HandleObject *)near->self)->inline_args[0], FETCH_ARG);
         near = ring_at(&loop->ready, LOOK_AHEAD / 4 - 1);
         if (near->run == handle_run) {
-            st->future_ahead(st, ((HandleObject *)near->self)->inline_args[0]);
+            HandleObject *handle = (HandleObject *)near->self;
+            st->future_ahead(st, handle->inline_args[0]);
+            fa_fetch(handle->owner, 1);
         }
     }
     else if (near->run == st->task_runs[1]) {
@@ -206,7 +208,9 @@ loop_settle_handles(LoopObject *loop)
         if (entry->run == handle_run) {
             handle_settle(entry->self);
         }
-        else if (entry->run == loop->st->task_runs[0]) {
+        else if (entry->run == loop->st->task_runs[0] ||
+                 entry->run == loop->st->task_runs[1])
+        {
             loop->st->task_settle(entry->self);
         }
         if (entry->arg != NULL) {

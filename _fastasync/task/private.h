@@ -24,6 +24,9 @@ FA_INTERNAL int callbacks_traverse(FutureObject *fut, visitproc visit,
 /* Drop them all without calling anyone; may run Python code. */
 FA_INTERNAL void callbacks_clear(FutureObject *fut);
 
+/* Show the tasks among them to the garbage collector. */
+FA_INTERNAL void callbacks_settle(FutureObject *fut);
+
 /* -- outcome (outcome.c) ------------------------------------------------------ */
 
 /* HOT. future_set_result that takes over `result`, also on failure. */
@@ -57,6 +60,7 @@ future_holds_future(const FutureObject *fut)
 }
 
 FA_INTERNAL int future_traverse(FutureObject *fut, visitproc visit, void *arg);
+FA_INTERNAL void future_settle(FutureObject *fut);
 FA_INTERNAL void future_clear(FutureObject *fut);
 FA_INTERNAL void future_finalize(FutureObject *fut);
 
@@ -241,6 +245,9 @@ FA_INTERNAL void task_track_if_needed(TaskObject *task);
 FA_INTERNAL int task_type_init(PyObject *module, fa_state *st);
 
 /* -- waiting functions ---------------------------------------------------------- */
+
+/* st->sleep_settle. */
+FA_INTERNAL void sleep_settle(PyObject *owner, PyObject *obj);
 
 FA_INTERNAL int sleep_init(PyObject *module, fa_state *st);
 
