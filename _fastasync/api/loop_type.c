@@ -267,7 +267,7 @@ Loop_get_scheduled(LoopObject *loop, void *Py_UNUSED(closure))
     PyObject *list = PyList_New(len);
     for (Py_ssize_t i = 0; list != NULL && i < len; i++) {
         PyObject *timer = (PyObject *)FA_CONTAINER_OF(
-            loop->timers.items[i].node, HandleObject, node);
+            heap_node(&loop->timers, (size_t)i), HandleObject, node);
         PyList_SET_ITEM(list, i, Py_NewRef(timer));
     }
     return list;

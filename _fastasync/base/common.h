@@ -26,6 +26,16 @@
 
 #define FA_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
+/* Have the caches fetch so many bytes (a constant) at `ptr`, which may be any
+   address: nothing is read. */
+static inline void
+fa_fetch(const void *ptr, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += 64) {
+        __builtin_prefetch((const char *)ptr + at, 1);
+    }
+}
+
 #define FA_NS_PER_SEC INT64_C(1000000000)
 #define FA_NS_PER_MS INT64_C(1000000)
 #define FA_NS_PER_US INT64_C(1000)

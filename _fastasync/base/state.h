@@ -236,6 +236,14 @@ typedef struct fa_state {
        been shown yet; the loop has stopped with it in the ring. */
     void (*task_settle)(PyObject *obj);
 
+    /* A light timer (loop_call_at_light) has ended to be one. */
+    void (*sleep_settle)(PyObject *owner, PyObject *fut);
+
+    /* Ask the memory for what the wake-up of a task, or the setting of a future
+       (any object) by a timer, will touch next. */
+    void (*task_ahead)(PyObject *task);
+    void (*future_ahead)(struct fa_state *st, PyObject *obj);
+
     /* recycled objects of task/ (task/freelist.h) */
     fa_freelist free_futures;
     fa_freelist free_tasks;

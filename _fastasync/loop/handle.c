@@ -54,7 +54,7 @@ Handle_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     HandleObject *handle = (HandleObject *)type->tp_alloc(type, 0);
     if (handle != NULL) {
         handle->st = st;
-        handle->node.index = -1;
+        handle->node.slot = -1;
         handle->kind = PyType_IsSubtype(type, st->TimerHandleType) ? FA_TIMER
                        : PyType_IsSubtype(type, st->ThreadSafeHandleType)
                            ? FA_THREADSAFE
@@ -81,7 +81,7 @@ handle_alloc(fa_state *st, int kind)
         PyObject_GC_UnTrack(handle);
         handle->st = st;
         handle->kind = (uint8_t)kind;
-        handle->node.index = -1;
+        handle->node.slot = -1;
     }
     return handle;
 }
@@ -215,7 +215,8 @@ handle_fill_args(HandleObject *handle, PyObject *const *args, Py_ssize_t nargs)
 /* HOT. Everything but the TimerHandle's own fields. */
 static inline HandleObject *
 handle_make(LoopObject *loop, int kind, PyObject *callback,
-            PyObject *const *args, Py_ssize_t nargs, PyObject *context)
+            PyObject *const *args, Py_ssize_t nargs, PyObject *context,
+            int light)
 {
     HandleObject *handle = handle_alloc(loop->st, kind);
     if (handle == NULL) {
@@ -241,7 +242,7 @@ handle_make(LoopObject *loop, int kind, PyObject *callback,
             goto fail;
         }
     }
-    if (kind == FA_TIMER || !loop->running || FA_GIL_DISABLED) {
+    if ((kind == FA_TIMER && !light) || !loop->running || FA_GIL_DISABLED) {
         PyObject_GC_Track(handle);
     }
     return handle;
@@ -255,7 +256,7 @@ HandleObject *
 handle_new(LoopObject *loop, int kind, PyObject *callback,
            PyObject *const *args, Py_ssize_t nargs, PyObject *context)
 {
-    return handle_make(loop, kind, callback, args, nargs, context);
+    return handle_make(loop, kind, callback, args, nargs, context, 0);
 }
 
 HandleObject *
@@ -264,10 +265,23 @@ timer_new(LoopObject *loop, double when, PyObject *when_obj,
           PyObject *context)
 {
     HandleObject *timer =
-        handle_make(loop, FA_TIMER, callback, args, nargs, context);
+        handle_make(loop, FA_TIMER, callback, args, nargs, context, 0);
     if (timer != NULL) {
         timer->when = when;
         timer->when_obj = Py_XNewRef(when_obj);
+    }
+    return timer;
+}
+
+HandleObject *
+timer_new_light(LoopObject *loop, double when, PyObject *callback,
+                PyObject *const *args, Py_ssize_t nargs)
+{
+    HandleObject *timer =
+        handle_make(loop, FA_TIMER, callback, args, nargs, NULL, 1);
+    if (timer != NULL) {
+        timer->when = when;
+        timer->light = 1;
     }
     return timer;
 }
@@ -464,9 +478,20 @@ handle_run_slow(HandleObject *handle)
 }
 
 void
+handle_unveil(HandleObject *handle)
+{
+    PyObject *owner = handle->owner;
+    handle->light = 0;
+    if (owner != NULL) {
+        handle->owner = NULL;
+        handle->st->sleep_settle(owner, handle->inline_args[0]);
+    }
+}
+
+void
 handle_settle(PyObject *self)
 {
-    ((HandleObject *)self)->light = 0;
+    handle_unveil((HandleObject *)self);
     if (!PyObject_GC_IsTracked(self)) {
         PyObject_GC_Track(self);
     }
@@ -535,6 +560,7 @@ handle_run(LoopObject *loop, PyObject *self, PyObject *Py_UNUSED(arg))
     if (rc != 0) {
         rc = FA_LIKELY(rc > 0) ? 0 : handle_failed(handle);
         if (FA_LIKELY(handle->light)) {
+            handle_unveil(handle);
             handle_drop_call(handle); // nobody can miss it; no cycle is left
             Py_DECREF(handle);
             return rc;
@@ -609,7 +635,7 @@ handle_wait_idle(HandleObject *handle)
 static void
 timer_unschedule(HandleObject *timer)
 {
-    if (timer->node.index >= 0) {
+    if (timer->node.slot >= 0) {
         heap_remove(&((LoopObject *)timer->loop)->timers, &timer->node);
         timer->scheduled = 0;
         Py_DECREF(timer); // the caller has its own
@@ -624,16 +650,27 @@ handle_cancel(HandleObject *handle)
         return 0;
     }
     handle->cancelled = 1;
+    if (handle->light) {
+        handle_unveil(handle);
+    }
     if (handle_keep_repr(handle) < 0) {
         return -1;
     }
-    if (handle->node.index >= 0) {
+    if (handle->node.slot >= 0) {
         timer_unschedule(handle);
     }
     if (!handle->running) {
         handle_drop_call(handle);
     }
     return 0;
+}
+
+void
+timer_unveil(PyObject *timer)
+{
+    if (((HandleObject *)timer)->owner != NULL) {
+        handle_unveil((HandleObject *)timer);
+    }
 }
 
 int

@@ -39,10 +39,17 @@ struct HandleObject {
     uint8_t light;             /* only C code holds it: nothing of it is shown,
                                   not even to the garbage collector while the
                                   loop runs; see loop_call_at_light */
+    PyObject *owner;           /* borrowed or NULL: while it is light, what the
+                                  garbage collector shall not see either; holds
+                                  this handle */
     fa_heap_node node;
     double when;               /* seconds of loop.time() */
     PyObject *when_obj;        /* strong or NULL: as given to call_at */
 };
+
+/* A light timer ends to be one, by whatever: the garbage collector gets to see
+   what the timer has kept from it (st->sleep_settle). */
+FA_INTERNAL void handle_unveil(HandleObject *handle);
 
 /* New Handle (kind FA_HANDLE or FA_THREADSAFE) / TimerHandle for `loop`;
    `context` NULL = a copy of the current
@@ -55,6 +62,12 @@ FA_INTERNAL HandleObject *timer_new(LoopObject *loop, double when,
                                     PyObject *when_obj, PyObject *callback,
                                     PyObject *const *args, Py_ssize_t nargs,
                                     PyObject *context);
+
+/* The same, not shown to the garbage collector. */
+FA_INTERNAL HandleObject *timer_new_light(LoopObject *loop, double when,
+                                          PyObject *callback,
+                                          PyObject *const *args,
+                                          Py_ssize_t nargs);
 
 /* fa_run: run a handle's callback in its context and report what it raises. */
 FA_INTERNAL int handle_run(LoopObject *loop, PyObject *handle, PyObject *arg);

@@ -56,7 +56,7 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
         return rc;
     }
     for (size_t i = 0; i < loop->timers.len; i++) {
-        Py_VISIT((PyObject *)FA_CONTAINER_OF(loop->timers.items[i].node,
+        Py_VISIT((PyObject *)FA_CONTAINER_OF(heap_node(&loop->timers, i),
                                              HandleObject, node));
     }
     for (int i = 0; i < loop->fd_count; i++) {
@@ -77,7 +77,7 @@ static void
 loop_drop_timers(LoopObject *loop)
 {
     while (loop->timers.len > 0) {
-        fa_heap_node *node = loop->timers.items[loop->timers.len - 1].node;
+        fa_heap_node *node = heap_node(&loop->timers, loop->timers.len - 1);
         HandleObject *timer = FA_CONTAINER_OF(node, HandleObject, node);
         heap_remove(&loop->timers, node);
         timer->scheduled = 0;

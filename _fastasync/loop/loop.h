@@ -199,12 +199,21 @@ FA_INTERNAL PyObject *loop_call_at(LoopObject *loop, double when,
                                    PyObject *context);
 
 /* HOT. The same for a caller in C who keeps the handle to himself and does
-   nothing but timer_cancel with it, before he lets it go. A loop with many
-   sleepers then has one object less each for the garbage collector to walk. */
+   nothing but timer_cancel with it, before he lets it go. As long as such a timer
+   is in the heap of a running loop, all that it leads to is alive, and none of it
+   needs to be shown to the garbage collector: neither the timer, nor the first
+   argument, nor `owner` (borrowed), an object that refers to nothing but those
+   two. *light = 1 if it has become such a timer: then the caller may untrack
+   the argument and the owner, and st->sleep_settle(owner, argument) is called
+   when that ends, in whatever way. Benchmark: sleep_timers. */
 FA_INTERNAL PyObject *loop_call_at_light(LoopObject *loop, double when,
                                          PyObject *callback,
                                          PyObject *const *args,
-                                         Py_ssize_t nargs);
+                                         Py_ssize_t nargs, PyObject *owner,
+                                         int *light);
+
+/* The owner goes, or is about to: end to be light. For an exact TimerHandle. */
+FA_INTERNAL void timer_unveil(PyObject *timer);
 
 /* timer.cancel() of an exact TimerHandle. May run Python code. 0 or -1. */
 FA_INTERNAL int timer_cancel(PyObject *timer);

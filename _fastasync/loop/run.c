@@ -16,6 +16,10 @@
 #define POLL_EVERY_US 250  /* fairness towards I/O */
 #define TIMERS_EVERY_US 20 /* how late a timer may be while others run */
 
+#define LOOK_AHEAD 8   /* entries */
+#define FETCH_SELF 256 /* bytes: a TimerHandle, a Task */
+#define FETCH_ARG 128  /* a Future */
+
 /* HOT. Is it time to ask the kernel although the ring has work? */
 static inline int
 loop_poll_due(LoopObject *loop)
@@ -137,6 +141,33 @@ loop_run_entry(LoopObject *loop, fa_ready entry)
     return rc;
 }
 
+/* HOT. A long ring: what wakes after a while has left the caches, and one object
+   leads to the next (handle, future, task, coroutine), so that running an entry
+   would be one wait for memory after another. Each link is asked for a few
+   entries before it is followed, and the waits overlap. Objects of entries are
+   alive; what they point to is only asked for, not read. */
+static inline void
+loop_look_ahead(LoopObject *loop)
+{
+    fa_state *st = loop->st;
+    fa_ready *far = ring_at(&loop->ready, LOOK_AHEAD - 1);
+    fa_fetch(far->self, FETCH_SELF);
+    fa_fetch(far->arg, FETCH_ARG);
+    fa_ready *near = ring_at(&loop->ready, LOOK_AHEAD / 2 - 1);
+    if (near->run == handle_run) {
+        fa_fetch(((HandleObject *)near->self)->inline_args[0], FETCH_ARG);
+        near = ring_at(&loop->ready, LOOK_AHEAD / 4 - 1);
+        if (near->run == handle_run) {
+            HandleObject *handle = (HandleObject *)near->self;
+            st->future_ahead(st, handle->inline_args[0]);
+            fa_fetch(handle->owner, 1);
+        }
+    }
+    else if (near->run == st->task_runs[1]) {
+        st->task_ahead(near->self);
+    }
+}
+
 int
 loop_run_once(LoopObject *loop)
 {
@@ -158,6 +189,9 @@ loop_run_once(LoopObject *loop)
         if (FA_UNLIKELY(ring_len(&loop->ready) == 0)) {
             break;
         }
+        if (n > LOOK_AHEAD && ring_len(&loop->ready) > LOOK_AHEAD) {
+            loop_look_ahead(loop);
+        }
         if (FA_UNLIKELY(loop_run_entry(loop, ring_pop(&loop->ready)) < 0)) {
             return -1;
         }
@@ -174,7 +208,9 @@ loop_settle_handles(LoopObject *loop)
         if (entry->run == handle_run) {
             handle_settle(entry->self);
         }
-        else if (entry->run == loop->st->task_runs[0]) {
+        else if (entry->run == loop->st->task_runs[0] ||
+                 entry->run == loop->st->task_runs[1])
+        {
             loop->st->task_settle(entry->self);
         }
         if (entry->arg != NULL) {

@@ -13,8 +13,8 @@
 #include "loop/handle.h"
 
 /* A few timers are waited for to the nanosecond. Where many are about to fire,
-   waking for each costs more than they do: then a millisecond passes between
-   two wake-ups, which is how far asyncio rounds every wait. */
+   waking for each costs more than they do: if one has just fired, the next wait
+   is a millisecond at least, which is what asyncio rounds every wait up to. */
 #define TIMER_CROWD 16
 #define TIMER_CROWD_NS FA_NS_PER_MS
 
@@ -194,16 +194,26 @@ loop_call_at(LoopObject *loop, double when, PyObject *when_obj,
 
 PyObject *
 loop_call_at_light(LoopObject *loop, double when, PyObject *callback,
-                   PyObject *const *args, Py_ssize_t nargs)
+                   PyObject *const *args, Py_ssize_t nargs, PyObject *owner,
+                   int *light)
 {
-    PyObject *timer =
-        loop_call_at(loop, when, NULL, callback, args, nargs, NULL);
-    if (FA_LIKELY(timer != NULL && loop->running && !FA_GIL_DISABLED)) {
-        PyObject_GC_UnTrack(timer);
-        ((HandleObject *)timer)->light = 1;
-        loop->light_timers = 1;
+    *light = loop->running && !loop->debug && !loop->closed &&
+             !FA_GIL_DISABLED;
+    if (FA_UNLIKELY(!*light)) {
+        return loop_call_at(loop, when, NULL, callback, args, nargs, NULL);
     }
-    return timer;
+    HandleObject *timer = timer_new_light(loop, when, callback, args, nargs);
+    if (FA_UNLIKELY(timer == NULL)) {
+        return NULL;
+    }
+    if (heap_push(&loop->timers, &timer->node, timer_key(when)) < 0) {
+        Py_DECREF(timer);
+        return PyErr_NoMemory();
+    }
+    timer->scheduled = 1;
+    timer->owner = owner;
+    loop->light_timers = 1;
+    return Py_NewRef((PyObject *)timer); // one for the heap, one returned
 }
 
 void
@@ -213,7 +223,7 @@ loop_settle_timers(LoopObject *loop)
         loop->light_timers = 0;
         for (size_t i = 0; i < loop->timers.len; i++) {
             handle_settle((PyObject *)FA_CONTAINER_OF(
-                loop->timers.items[i].node, HandleObject, node));
+                heap_node(&loop->timers, i), HandleObject, node));
         }
     }
 }
@@ -235,8 +245,9 @@ loop_next_timer(LoopObject *loop)
     const int64_t day = 24 * 3600 * FA_NS_PER_SEC;
     int64_t wait = key - now > day || now < 0 ? day : key - now;
     if (loop->timers.len > TIMER_CROWD && !(loop->overridden & FA_OV_TIME)) {
-        int64_t rest = loop->last_fired + TIMER_CROWD_NS - now;
-        wait = wait < rest ? rest : wait;
+        if (wait < TIMER_CROWD_NS && now - loop->last_fired < TIMER_CROWD_NS) {
+            wait = TIMER_CROWD_NS;
+        }
     }
     return wait;
 }
@@ -255,9 +266,9 @@ loop_fire_timers(LoopObject *loop)
         loop->last_fired = now;
     }
     while (loop->timers.len > 0 && loop->timers.items[0].key <= now) {
-        fa_heap_node *node = loop->timers.items[0].node;
-        HandleObject *timer = FA_CONTAINER_OF(node, HandleObject, node);
-        heap_remove(&loop->timers, node);
+        HandleObject *timer = FA_CONTAINER_OF(heap_pop(&loop->timers),
+                                              HandleObject, node);
+        fa_fetch(timer, sizeof(*timer)); // until it runs
         timer->scheduled = 0;
         // the heap's reference moves into the ring
         if (ring_push(&loop->ready, handle_run, (PyObject *)timer, NULL) < 0) {

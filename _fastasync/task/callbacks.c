@@ -14,6 +14,7 @@
    at the end.
    Cost: adding and scheduling O(1) each, removing one comparison each. HOT:
    future_add_waiter and callbacks_schedule, once per await. */
+#include "task/private.h"
 #include "task/closure.h"
 #include "task/private.h"
 
@@ -91,6 +92,23 @@ callbacks_clear(FutureObject *fut)
     }
 }
 
+static inline void
+callback_settle(fa_callback cb)
+{
+    if (cb.fn != NULL && cb.context == NULL) {
+        task_settle(cb.fn);
+    }
+}
+
+void
+callbacks_settle(FutureObject *fut)
+{
+    callback_settle(fut->first);
+    for (uint32_t i = 0; fut->more != NULL && i < fut->more->len; i++) {
+        callback_settle(fut->more->items[i]);
+    }
+}
+
 int
 callbacks_traverse(FutureObject *fut, visitproc visit, void *arg)
 {
@@ -113,6 +131,7 @@ callback_schedule_slow(FutureObject *fut, fa_callback cb)
 {
     PyObject *loop = Py_NewRef(fut->loop);
     PyObject *fn = cb.fn;
+    callback_settle(cb);
     PyObject *context = cb.context;
     if (context == NULL && closure_check(fut->st, fn)) {
         context = Py_NewRef(closure_context(fn));
@@ -304,6 +323,7 @@ callbacks_remove(FutureObject *fut, PyObject *fn)
             fa_callback gone = *now;
             *now = (fa_callback){NULL, NULL};
             removed++;
+            callback_settle(gone);
             Py_DECREF(gone.fn);
             Py_XDECREF(gone.context);
         }

@@ -34,6 +34,16 @@ future_traverse(FutureObject *fut, visitproc visit, void *arg)
     return callbacks_traverse(fut, visit, arg);
 }
 
+void
+future_settle(FutureObject *fut)
+{
+    if (fut->veiled) {
+        fut->veiled = 0;
+        callbacks_settle(fut);
+        PyObject_GC_Track(fut);
+    }
+}
+
 /* Back to what it was before __init__, the instance dict excepted. What it held
    is let go at the very end: that may run Python code, which finds a future
    that is not initialised. */
@@ -44,6 +54,9 @@ future_reset(FutureObject *fut)
         fut->loop,      fut->outcome,    fut->exception_tb,
         fut->source_tb, fut->cancel_msg, fut->awaited_by,
     };
+    if (FA_UNLIKELY(fut->veiled)) {
+        future_settle(fut);
+    }
     fut->loop = NULL;
     fut->outcome = NULL;
     fut->exception_tb = NULL;

@@ -225,6 +225,14 @@ future_timer_sets_result(fa_state *st, PyObject *obj, PyObject *result)
     return future_finish(fut, Py_NewRef(result)) < 0 ? -1 : 1;
 }
 
+void
+future_look_ahead(fa_state *st, PyObject *obj)
+{
+    if (obj != NULL && Py_IS_TYPE(obj, st->FutureType)) {
+        fa_fetch(((FutureObject *)obj)->first.fn, 64);
+    }
+}
+
 /* -- any future-like object -------------------------------------------------------- */
 
 int

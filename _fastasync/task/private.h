@@ -24,6 +24,9 @@ FA_INTERNAL int callbacks_traverse(FutureObject *fut, visitproc visit,
 /* Drop them all without calling anyone; may run Python code. */
 FA_INTERNAL void callbacks_clear(FutureObject *fut);
 
+/* Show the tasks among them to the garbage collector. */
+FA_INTERNAL void callbacks_settle(FutureObject *fut);
+
 /* -- outcome (outcome.c) ------------------------------------------------------ */
 
 /* HOT. future_set_result that takes over `result`, also on failure. */
@@ -57,6 +60,7 @@ future_holds_future(const FutureObject *fut)
 }
 
 FA_INTERNAL int future_traverse(FutureObject *fut, visitproc visit, void *arg);
+FA_INTERNAL void future_settle(FutureObject *fut);
 FA_INTERNAL void future_clear(FutureObject *fut);
 FA_INTERNAL void future_finalize(FutureObject *fut);
 
@@ -163,6 +167,9 @@ FA_INTERNAL int shield_init(PyObject *module, fa_state *st);
 FA_INTERNAL int bridge_init(PyObject *module, fa_state *st);
 FA_INTERNAL int query_init(PyObject *module);
 
+/* st->future_ahead. */
+FA_INTERNAL void future_look_ahead(fa_state *st, PyObject *obj);
+
 /* -- one step (step.c) ------------------------------------------------------------ */
 
 /* fa_run entries, the first two in st->task_runs: `arg` is the exception to throw
@@ -170,6 +177,9 @@ FA_INTERNAL int query_init(PyObject *module);
 FA_INTERNAL int task_run_step(LoopObject *loop, PyObject *task, PyObject *arg);
 FA_INTERNAL int task_run_wakeup(LoopObject *loop, PyObject *task,
                                 PyObject *arg);
+
+/* st->task_ahead. */
+FA_INTERNAL void task_look_ahead(PyObject *task);
 
 /* HOT. One step in the current context, the task being the current one; throws
    `exc` (borrowed) unless it is NULL. 0, or -1 with what went wrong around the
@@ -250,6 +260,9 @@ FA_INTERNAL void task_track_if_needed(TaskObject *task);
 FA_INTERNAL int task_type_init(PyObject *module, fa_state *st);
 
 /* -- waiting functions ---------------------------------------------------------- */
+
+/* st->sleep_settle. */
+FA_INTERNAL void sleep_settle(PyObject *owner, PyObject *obj);
 
 FA_INTERNAL int sleep_init(PyObject *module, fa_state *st);
 

@@ -131,6 +131,9 @@ task_types_init(PyObject *module, fa_state *st)
     st->timer_sets_result = future_timer_sets_result;
     st->task_entry = task_entry_callable;
     st->task_settle = task_settle;
+    st->sleep_settle = sleep_settle;
+    st->task_ahead = task_look_ahead;
+    st->future_ahead = future_look_ahead;
     if (stop_type_init(module, st) < 0 ||
         future_iter_type_init(module, st) < 0 ||
         future_type_init(module, st) < 0 ||

@@ -46,12 +46,37 @@ sleep_is_over(PyObject *delay)
     return over;
 }
 
+/* The coroutine and its future are reachable from the timer, or lead to nothing
+   but that: the garbage collector need not know them. The future is exactly ours
+   or the coroutine stays as it is. */
+static inline void
+sleep_veil(CoroObject *co, PyObject *obj)
+{
+    FutureObject *fut = (FutureObject *)obj;
+    PyObject_GC_UnTrack(co);
+    if (FA_LIKELY(Py_IS_TYPE(obj, co->st->FutureType))) {
+        fut->veiled = 1;
+        PyObject_GC_UnTrack(fut);
+    }
+}
+
+void
+sleep_settle(PyObject *owner, PyObject *obj)
+{
+    fa_state *st = ((CoroObject *)owner)->st;
+    PyObject_GC_Track(owner);
+    if (FA_LIKELY(Py_IS_TYPE(obj, st->FutureType))) {
+        future_settle((FutureObject *)obj);
+    }
+}
+
 /* HOT. The same as below on a loop of ours where nobody would see the method
    calls: NULL without an exception if it is not that simple. */
 static inline PyObject *
-sleep_timer_direct(fa_state *st, PyObject *loop, PyObject *delay,
+sleep_timer_direct(CoroObject *co, PyObject *loop, PyObject *delay,
                    PyObject *const *args)
 {
+    fa_state *st = co->st;
     LoopObject *ours = (LoopObject *)loop;
     if (!PyFloat_CheckExact(delay) || !loop_check(st, loop) || !ours->direct ||
         (ours->overridden &
@@ -60,18 +85,26 @@ sleep_timer_direct(fa_state *st, PyObject *loop, PyObject *delay,
         return NULL;
     }
     double when = (double)clock_now() / 1e9 + PyFloat_AS_DOUBLE(delay);
-    return loop_call_at_light(ours, when, st->set_result_unless_cancelled,
-                              args, 2);
+    // its result could be part of a cycle
+    PyObject *owner = args[1] == Py_None ? (PyObject *)co : NULL;
+    int light;
+    PyObject *timer = loop_call_at_light(
+        ours, when, st->set_result_unless_cancelled, args, 2, owner, &light);
+    if (FA_LIKELY(timer != NULL && light && owner != NULL)) {
+        sleep_veil(co, args[0]);
+    }
+    return timer;
 }
 
 /* loop.call_later(delay, set result unless cancelled, future, result). */
 static PyObject *
-sleep_timer(fa_state *st, PyObject *loop, PyObject *delay, PyObject *future,
+sleep_timer(CoroObject *co, PyObject *loop, PyObject *delay, PyObject *future,
             PyObject *result)
 {
+    fa_state *st = co->st;
     PyObject *args[] = {loop, delay, st->set_result_unless_cancelled, future,
                         result};
-    PyObject *timer = sleep_timer_direct(st, loop, delay, args + 3);
+    PyObject *timer = sleep_timer_direct(co, loop, delay, args + 3);
     if (FA_LIKELY(timer != NULL) || PyErr_Occurred()) {
         return timer;
     }
@@ -89,10 +122,13 @@ sleep_begin(CoroObject *co)
     }
     PyObject *future = fa_create_future(st, loop);
     if (future != NULL) {
-        co->vars[SLEEP_TIMER] = sleep_timer(st, loop, co->vars[SLEEP_DELAY],
+        co->vars[SLEEP_TIMER] = sleep_timer(co, loop, co->vars[SLEEP_DELAY],
                                             future, co->vars[SLEEP_RESULT]);
         if (co->vars[SLEEP_TIMER] == NULL) {
             Py_CLEAR(future);
+        }
+        else if (PyFloat_CheckExact(co->vars[SLEEP_DELAY])) {
+            Py_CLEAR(co->vars[SLEEP_DELAY]); // out of the caches, later
         }
     }
     Py_DECREF(loop);
@@ -105,8 +141,11 @@ static int
 sleep_end(CoroObject *co, int raised)
 {
     PyObject *timer = co->vars[SLEEP_TIMER];
-    if (FA_LIKELY(Py_IS_TYPE(timer, co->st->TimerHandleType) && !raised)) {
-        return timer_cancel(timer);
+    if (FA_LIKELY(Py_IS_TYPE(timer, co->st->TimerHandleType))) {
+        timer_unveil(timer); // cancel() may have been replaced
+        if (FA_LIKELY(!raised)) {
+            return timer_cancel(timer);
+        }
     }
     PyObject *exc = raised ? fa_err_take() : NULL;
     PyObject *done = PyObject_CallMethodNoArgs(timer, co->st->str_cancel);

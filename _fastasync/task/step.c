@@ -99,12 +99,15 @@ task_pass_cancel(TaskObject *task, PyObject *waiter)
     return accepted < 0 ? -1 : 0;
 }
 
+/* `kept`: the loop keeps the task as long as the waiter is pending. */
 static inline int
-task_hang(TaskObject *task, PyObject *waiter)
+task_hang(TaskObject *task, PyObject *waiter, int kept)
 {
     PyObject *former = task->waiter;
     task->waiter = waiter;
-    task_track(task); // it may be lost from now on
+    if (!kept) {
+        task_track(task); // it may be lost from now on
+    }
     Py_XDECREF(former);
     if (FA_UNLIKELY(task->must_cancel)) {
         Py_INCREF(waiter);
@@ -181,7 +184,7 @@ task_wait_foreign(TaskObject *task, PyObject *fut, PyObject *blocking_obj)
     {
         goto failed;
     }
-    return task_hang(task, fut);
+    return task_hang(task, fut, 0);
 failed:
     Py_DECREF(fut);
     return -1;
@@ -244,7 +247,7 @@ task_wait(TaskObject *task, FutureObject *fut)
         Py_DECREF(fut);
         return -1;
     }
-    return task_hang(task, (PyObject *)fut);
+    return task_hang(task, (PyObject *)fut, fut->veiled);
 }
 
 /* -- finished ---------------------------------------------------------------------- */
@@ -473,6 +476,17 @@ task_run(LoopObject *loop, TaskObject *task, PyObject *exc, PyObject *fut)
     return FA_LIKELY(rc == 0) ? 0 : task_run_failed(loop, task, fut);
 }
 
+void
+task_look_ahead(PyObject *self)
+{
+    TaskObject *task = (TaskObject *)self;
+    // what is most likely to end now: its frame or its variables, its
+    // neighbours in the registry
+    fa_fetch((char *)task->coro - 16, 128);
+    fa_fetch((char *)task->next + offsetof(TaskObject, prev), 1);
+    fa_fetch((char *)task->prev + offsetof(TaskObject, next), 1);
+}
+
 FA_HOT int
 task_run_step(LoopObject *loop, PyObject *self, PyObject *arg)
 {
@@ -510,6 +524,9 @@ task_run_wakeup(LoopObject *loop, PyObject *self, PyObject *arg)
     }
     rc = FA_LIKELY(rc == 0) ? task_run(loop, task, exc, arg)
                             : task_run_failed(loop, task, arg);
+    if (task->untracked && Py_REFCNT(self) > 1) {
+        task_track_if_needed(task);
+    }
     Py_DECREF(self);
     Py_DECREF(arg);
     Py_XDECREF(exc);

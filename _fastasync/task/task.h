@@ -61,6 +61,9 @@ typedef struct FutureObject {
     uint8_t blocking;      /* _asyncio_future_blocking */
     uint8_t is_task;
     uint8_t awaited_by_set;
+    uint8_t veiled;        /* of a sleep(): alive by its timer, and unknown to
+                              the garbage collector, as may be the tasks that
+                              wait for it (loop_call_at_light) */
 } FutureObject;
 
 /* What gather() returns (gather.c). */

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 
+import fastasync
 import pytest
 
 from support import compare, journal, run_for, spin
@@ -640,3 +641,25 @@ def test_stop_and_exit_in_one_turn(loop):
         lambda: (ran.append("second turn"), loop.stop())))
     loop.run_forever()
     assert ran == ["second turn"]
+
+
+def test_many_timers_with_cancellations_keep_their_order():
+    loop = fastasync.new_event_loop()  # asyncio keeps the cancelled
+    rng = random.Random(7)
+    base = loop.time() + 0.02
+    ran, alive = [], []
+    for number in range(3000):
+        when = base + rng.randrange(400) * 1e-5
+        timer = loop.call_at(when, ran.append, number)
+        alive.append((when, number, timer))
+        if rng.random() < 0.6:  # from anywhere in the heap
+            alive.pop(rng.randrange(len(alive)))[2].cancel()
+        if number % 100 == 0:
+            assert len(loop._scheduled) == len(alive)
+            assert loop._scheduled[0].when() == min(alive)[0]
+    expected = [number for _, number, _ in sorted(alive, key=lambda t: t[:2])]
+    loop.call_at(base + 0.01, loop.stop)
+    loop.run_forever()
+    assert ran == expected
+    assert loop._scheduled == []
+    loop.close()

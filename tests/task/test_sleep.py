@@ -230,3 +230,115 @@ def test_the_context_of_a_sleeper(alike):
             w.note(var.get())
         w.run(main())
     alike(script)
+
+
+def kept_from_the_collector(task):
+    """The task, its coroutine and the future it hangs on: are they tracked?"""
+    return [gc.is_tracked(o) for o in
+            (task, task.get_coro(), task._fut_waiter)]
+
+
+@pytest.mark.parametrize("end", ["fire", "cancel", "look", "stop", "set",
+                                 "forget", "throw", "attribute"])
+def test_sleepers_are_tracked_as_soon_as_they_may_be_lost(end):
+    loop = fastasync.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    hung = []
+
+    async def main():
+        delay = 0.001 if end == "fire" else 1000.0
+        task = loop.create_task(_fastasync.sleep(delay))
+        await _fastasync.sleep(0)
+        waiter = task._fut_waiter
+        assert kept_from_the_collector(task) == [False] * 3
+        hung.extend([task, waiter, task.get_coro()])
+        if end == "fire":
+            await task
+        elif end == "cancel":
+            task.cancel()
+            await asyncio.wait([task])
+        elif end == "look":
+            assert len(loop._scheduled) == 1
+        elif end == "set":
+            waiter.set_result(None)
+            await task
+        elif end == "forget":
+            for fn, _ in waiter._callbacks:
+                waiter.remove_done_callback(fn)
+            assert gc.is_tracked(task)
+        elif end == "throw":
+            with pytest.raises(KeyError):
+                task.get_coro().throw(KeyError())
+            assert not loop._scheduled
+        elif end == "attribute":
+            task.me = task
+
+    loop.run_until_complete(main())
+    task, waiter, coro = hung
+    hung.clear()
+    assert gc.is_tracked(waiter)
+    assert task.done() or gc.is_tracked(task) and gc.is_tracked(coro)
+    gone = weakref.ref(task)
+    del task, waiter, coro
+    loop.close()
+    del loop
+    gc.collect()
+    assert gone() is None
+
+
+def test_nobody_but_the_loop_holds_a_sleeper():
+    done = []
+
+    async def sleeper(number):
+        await _fastasync.sleep(0.01)
+        done.append(number)
+
+    async def main():
+        loop = asyncio.get_running_loop()
+        for number in range(200):
+            loop.create_task(sleeper(number))
+        await _fastasync.sleep(0)
+        gc.collect()
+        await _fastasync.sleep(0.05)
+
+    fastasync.run(main())
+    assert done == list(range(200))
+
+
+def test_a_sleep_that_is_driven_by_hand_is_collected():
+    class Mark:
+        pass
+
+    async def main():
+        marks = []
+        for wait in (0.001, 1000.0):
+            mark, coro = Mark(), _fastasync.sleep(wait)
+            future = coro.send(None)
+            assert not gc.is_tracked(coro) and not gc.is_tracked(future)
+            mark.cycle = [mark, coro]
+            future.mark = mark
+            marks.append(weakref.ref(mark))
+        del mark, coro, future
+        await _fastasync.sleep(0.01)
+        gc.collect()
+        assert marks[0]() is None  # the other is alive by its timer
+        assert marks[1]() is not None
+
+    fastasync.run(main())
+
+
+def test_a_timer_whose_cancel_was_replaced(monkeypatch):
+    """It fires after its coroutine has gone."""
+    async def main():
+        loop = asyncio.get_running_loop()
+        tasks = [loop.create_task(_fastasync.sleep(0.01)) for _ in range(50)]
+        await _fastasync.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        del tasks, task
+        gc.collect()
+        await _fastasync.sleep(0.02)
+
+    monkeypatch.setattr(fastasync.TimerHandle, "cancel", lambda self: None)
+    fastasync.run(main())
