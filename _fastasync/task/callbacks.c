@@ -14,7 +14,6 @@
    at the end.
    Cost: adding and scheduling O(1) each, removing one comparison each. HOT:
    future_add_waiter and callbacks_schedule, once per await. */
-#include "task/private.h"
 #include "task/closure.h"
 #include "task/private.h"
 
