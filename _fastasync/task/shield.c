@@ -12,6 +12,8 @@
 
 /* -- the closures ------------------------------------------------------------------ */
 
+#if FA_HAS_AWAITED_BY
+
 /* inner is done; vars: the caller's task. */
 static int
 shield_clear_awaited_by(ClosureObject *self, PyObject *inner)
@@ -24,6 +26,8 @@ static const fa_closure_kind shield_clear_kind = {
     "shield.<locals>._clear_awaited_by_callback", "inner",
     shield_clear_awaited_by,
 };
+
+#endif
 
 /* The outer one was cancelled already: nobody wants to know. */
 static FA_COLD int
