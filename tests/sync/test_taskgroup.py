@@ -11,7 +11,7 @@ import weakref
 import pytest
 
 import _fastasync
-from scenes import QUICK, same
+from places import QUICK, same
 
 var = contextvars.ContextVar("var", default=0)
 FIELDS = ("_entered", "_exiting", "_aborting", "_parent_cancel_requested",

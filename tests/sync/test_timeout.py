@@ -10,7 +10,7 @@ import weakref
 import pytest
 
 import _fastasync
-from scenes import QUICK, same
+from places import QUICK, same
 
 
 async def hang():

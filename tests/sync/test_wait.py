@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import _fastasync
-from scenes import same
+from places import same
 
 ALL = (asyncio.FIRST_COMPLETED, asyncio.FIRST_EXCEPTION, asyncio.ALL_COMPLETED)
 

@@ -6,7 +6,7 @@ import inspect
 import pytest
 
 import _fastasync
-from scenes import same
+from places import same
 
 
 async def hang():
