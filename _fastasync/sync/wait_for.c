@@ -257,6 +257,9 @@ wait_for_prepare(CoroObject *co, PyObject *loop, PyObject **waiter)
         }
     }
     Py_CLEAR(*waiter);
+    if (timer != NULL) { // asyncio leaves it in the loop until it is due
+        (void)wait_for_stop_timer(co, PYGEN_ERROR, NULL);
+    }
     return -1;
 }
 
