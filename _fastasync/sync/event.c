@@ -56,7 +56,7 @@ Event_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static inline int
 event_is_plain(EventObject *event)
 {
-    return fa_is_plain(event, event->st->EventType) &&
+    return sync_is_plain((SyncObject *)event, event->st->EventType) &&
            event->value != EVENT_UNSET &&
            event->waiters_state == FA_WAITERS_THERE;
 }
@@ -120,7 +120,14 @@ Event_wait(fa_state *st, PyObject *self, PyObject *const *args,
     if (FA_LIKELY(nargs == 0 && kwnames == NULL &&
                   event_is_plain((EventObject *)self)))
     {
-        return (PyObject *)coro_new(st, &event_wait_kind, self, NULL);
+        EventObject *event = (EventObject *)self;
+        // a set event that holds nobody is no part of a cycle
+        return (PyObject *)(event->value == EVENT_TRUE &&
+                                    event->dict == NULL &&
+                                    fifo_len(&event->waiters) == 0
+                                ? coro_new_fleeting(st, &event_wait_kind, self,
+                                                    NULL)
+                                : coro_new(st, &event_wait_kind, self, NULL));
     }
     return sync_theirs(st->asyncio_Event, "wait", self, args, nargs, kwnames);
 }

@@ -108,10 +108,9 @@ BoundedSemaphore_init(PyObject *self, PyObject *args, PyObject *kwargs)
 static inline int
 semaphore_is_plain(SemaphoreObject *sem)
 {
-    return (Py_IS_TYPE(sem, sem->st->SemaphoreType) ||
-            (Py_IS_TYPE(sem, sem->st->BoundedSemaphoreType) &&
-             sem->bound.set)) &&
-           sem->dict == NULL && sem->value.set &&
+    PyTypeObject *tp = sem->bound.set ? sem->st->BoundedSemaphoreType
+                                      : sem->st->SemaphoreType;
+    return sync_is_plain((SyncObject *)sem, tp) && sem->value.set &&
            sem->waiters_state != FA_WAITERS_UNSET;
 }
 

@@ -10,6 +10,8 @@
 #include "base/errors.h"
 #include "sync/waiters.h"
 
+#include <string.h>
+
 /* -- life ----------------------------------------------------------------------- */
 
 PyObject *
@@ -219,4 +221,91 @@ waiters_all_cancelled(SyncObject *self)
             return cancelled;
         }
     }
+}
+
+/* -- subclasses -------------------------------------------------------------------- */
+
+/* Names that a subclass may define without changing how the object works: all
+   special methods but those that C would have to call. */
+static int
+sync_name_is_harmless(const char *name)
+{
+    static const char *const asked[] = {
+        "__aenter__", "__aexit__", "__getattribute__", "__setattr__",
+        "__delattr__", "__class__", "__dict__",
+    };
+    if (strncmp(name, "__", 2) != 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < FA_ARRAY_LEN(asked); i++) {
+        if (strcmp(name, asked[i]) == 0) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* Does one of the names (keys of `dict`) hide an attribute of `tp`? 1, 0, -1. */
+static int
+sync_hides(PyObject *dict, PyTypeObject *tp)
+{
+    PyObject *key, *value;
+    Py_ssize_t pos = 0;
+    while (PyDict_Next(dict, &pos, &key, &value)) {
+        const char *name =
+            PyUnicode_Check(key) ? PyUnicode_AsUTF8(key) : NULL;
+        if (name == NULL) {
+            return PyErr_Occurred() ? -1 : 1;
+        }
+        if (!sync_name_is_harmless(name) && _PyType_Lookup(tp, key) != NULL) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Do the classes that come before `tp` in the order of look-up replace nothing of
+   it? 1, 0 (also: it is no subclass), -1. */
+static int
+sync_type_is_plain(PyTypeObject *own, PyTypeObject *tp)
+{
+    PyObject *mro = own->tp_mro;
+    for (Py_ssize_t i = 0; mro && i < PyTuple_GET_SIZE(mro); i++) {
+        PyObject *cls = PyTuple_GET_ITEM(mro, i);
+        if (cls == (PyObject *)tp) {
+            return 1;
+        }
+        PyObject *dict = PyObject_GetAttrString(cls, "__dict__"); // a proxy
+        PyObject *copy = dict == NULL ? NULL : PyDict_New();
+        int hides = -1;
+        if (copy != NULL && PyDict_Update(copy, dict) == 0) {
+            hides = sync_hides(copy, tp);
+        }
+        Py_XDECREF(dict);
+        Py_XDECREF(copy);
+        if (hides != 0) {
+            return hides < 0 ? -1 : 0;
+        }
+    }
+    return 0;
+}
+
+int
+sync_is_plain_slow(SyncObject *self, PyTypeObject *tp)
+{
+    PyTypeObject *own = Py_TYPE(self);
+    unsigned int version = fa_type_version(own);
+    int plain = own == tp || (version != 0 && version == self->plain_version);
+    if (!plain) {
+        plain = sync_type_is_plain(own, tp);
+        self->plain_version = plain > 0 ? fa_type_version(own) : 0;
+    }
+    if (plain > 0 && self->dict != NULL) {
+        plain = sync_hides(self->dict, own) == 0;
+    }
+    if (plain < 0 || PyErr_Occurred()) {
+        PyErr_Clear(); // then asyncio's functions may say what is wrong
+        plain = 0;
+    }
+    return plain;
 }

@@ -21,11 +21,25 @@ typedef enum {
     FA_CLASS_HEAD \
     PyObject *loop;        /* strong or NULL: `_loop` */ \
     fa_fifo waiters;       /* futures, in the order of their arrival */ \
+    unsigned int plain_version; /* of the subclass that changes nothing of \
+                                   ours, 0 = not known */ \
     uint8_t waiters_state; /* fa_waiters_state; not THERE: `waiters` is empty */
 
 typedef struct {
     FA_SYNC_HEAD
 } SyncObject;
+
+FA_INTERNAL int sync_is_plain_slow(SyncObject *self, PyTypeObject *tp);
+
+/* HOT. May C do for this object what the methods of our class `tp` do? Yes if it
+   is exactly of that class; or of a subclass that has replaced nothing; and if no
+   instance attribute hides a method. */
+static inline int
+sync_is_plain(SyncObject *self, PyTypeObject *tp)
+{
+    return FA_LIKELY(Py_IS_TYPE((PyObject *)self, tp) && self->dict == NULL) ||
+           sync_is_plain_slow(self, tp);
+}
 
 /* tp_new of them all, and what tp_dealloc does; `clear` is the tp_clear. */
 FA_INTERNAL PyObject *sync_new(PyTypeObject *type, PyObject *args,
@@ -177,11 +191,11 @@ typedef struct {
     uint8_t state; /* fa_lock_state: `_locked` */
 } LockObject;
 
-/* Exactly our Lock, whose methods nobody has replaced for it. HOT */
+/* Our Lock, whose methods nobody has replaced for it. HOT */
 static inline int
 lock_is_plain(LockObject *lock)
 {
-    return fa_is_plain(lock, lock->st->LockType) &&
+    return sync_is_plain((SyncObject *)lock, lock->st->LockType) &&
            lock->state != FA_LOCK_UNSET &&
            lock->waiters_state != FA_WAITERS_UNSET;
 }

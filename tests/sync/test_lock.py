@@ -386,3 +386,89 @@ def test_no_effect_before_it_is_awaited():
     with pytest.warns(RuntimeWarning, match="Lock.acquire.* never awaited"):
         lock.acquire()
     assert not lock.locked()
+
+
+# -- subclasses that C may drive ---------------------------------------------------
+
+
+def calls_of(kind, body, use):
+    """What the methods of a subclass with that body are called for."""
+    log = []
+
+    async def main():
+        cls = type("Mine", (kind,), body(log))
+        thing = cls()
+        thing.note = "an attribute that hides nothing"
+        await use(thing, log)
+
+    fastasync.run(main())
+    return log
+
+
+@pytest.mark.parametrize("ns", [fastasync, asyncio], ids=["ours", "theirs"])
+def test_what_a_subclass_or_an_instance_replaces_is_called(ns):
+    def body(log):
+        def release(self):
+            log.append("release")
+            ns.Lock.release(self)
+        return {"release": release}
+
+    async def use(lock, log):
+        async with lock:
+            log.append(lock.locked())
+        lock.release = lambda: log.append("the instance's")
+        async with lock:
+            pass
+        del lock.release
+        type(lock).release = ns.Lock.release
+        lock.release()
+        async with lock:
+            type(lock).acquire = no_acquire
+        with pytest.raises(ZeroDivisionError):
+            async with lock:
+                pass
+
+    async def no_acquire(self):
+        raise ZeroDivisionError
+
+    assert calls_of(ns.Lock, body, use) == [True, "release", "the instance's"]
+
+
+@pytest.mark.parametrize("name", ["Lock", "Event", "Semaphore"])
+def test_a_subclass_that_replaces_nothing_still_waits_in_order(name):
+    def story(ns):
+        order = []
+
+        async def main():
+            class Mine(getattr(ns, name)):
+                """Documented, with its own constructor and attributes."""
+
+                def __init__(self):
+                    super().__init__()
+                    self.owner = "me"
+
+                def extra(self):
+                    return self.owner
+
+            thing = Mine()
+            enter = getattr(thing, "acquire", None) or thing.wait
+            leave = getattr(thing, "release", None) or thing.set
+
+            async def one(number):
+                await enter()
+                order.append(number)
+                await asyncio.sleep(0)
+                leave()
+
+            tasks = [asyncio.create_task(one(n)) for n in range(5)]
+            await asyncio.sleep(0)
+            tasks[2].cancel()
+            if name == "Event":
+                leave()
+            await asyncio.wait(tasks)
+            order.append((thing.extra(), len(thing._waiters or ())))
+
+        fastasync.run(main())
+        return order
+
+    assert story(fastasync) == story(asyncio)
