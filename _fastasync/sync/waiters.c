@@ -264,27 +264,25 @@ sync_hides(PyObject *dict, PyTypeObject *tp)
     return 0;
 }
 
-/* Do the classes that come before `tp` in the order of look-up replace nothing of
-   it? 1, 0 (also: it is no subclass), -1. */
+/* Do the classes from `own` to `tp`, in the order of look-up, replace nothing of
+   tp's core? 1, 0 (also: it is no subclass), -1. */
 static int
 sync_type_is_plain(PyTypeObject *own, PyTypeObject *tp)
 {
     PyObject *mro = own->tp_mro;
     for (Py_ssize_t i = 0; mro && i < PyTuple_GET_SIZE(mro); i++) {
         PyObject *cls = PyTuple_GET_ITEM(mro, i);
-        if (cls == (PyObject *)tp) {
-            return 1;
-        }
         PyObject *dict = PyObject_GetAttrString(cls, "__dict__"); // a proxy
         PyObject *copy = dict == NULL ? NULL : PyDict_New();
         int hides = -1;
         if (copy != NULL && PyDict_Update(copy, dict) == 0) {
-            hides = sync_hides(copy, tp);
+            // what has been put into tp itself hides what the core has
+            hides = sync_hides(copy, cls == (PyObject *)tp ? tp->tp_base : tp);
         }
         Py_XDECREF(dict);
         Py_XDECREF(copy);
-        if (hides != 0) {
-            return hides < 0 ? -1 : 0;
+        if (hides != 0 || cls == (PyObject *)tp) {
+            return hides < 0 ? -1 : !hides;
         }
     }
     return 0;
