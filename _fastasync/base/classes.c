@@ -67,3 +67,16 @@ fa_class_new(const fa_class *spec, PyTypeObject **core_slot,
     Py_XSETREF(*class_slot, (PyTypeObject *)made);
     return PyModule_AddObjectRef(spec->module, spec->name, made);
 }
+
+void
+fa_class_dealloc(PyObject *self, inquiry clear)
+{
+    PyTypeObject *tp = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    if (((ClassObject *)self)->weakrefs != NULL) {
+        PyObject_ClearWeakRefs(self);
+    }
+    (void)clear(self);
+    tp->tp_free(self);
+    Py_DECREF(tp);
+}

@@ -48,6 +48,14 @@ typedef struct {
 FA_INTERNAL int fa_class_new(const fa_class *spec, PyTypeObject **core_slot,
                              PyTypeObject **class_slot);
 
+/* What they all open with, and what tp_dealloc of such a class does; `clear` is
+   its tp_clear. A finalizer has been called already. */
+typedef struct {
+    FA_CLASS_HEAD
+} ClassObject;
+
+FA_INTERNAL void fa_class_dealloc(PyObject *self, inquiry clear);
+
 /* HOT. An object of our very class whose methods nobody can have replaced for
    this instance: C may take the direct way. A Python subclass or an instance
    with attributes goes the way of method calls. */

@@ -109,12 +109,14 @@ fifo_remove(fa_state *st, fa_fifo *fifo, PyObject *obj)
     if (at == fifo->len) {
         return 0;
     }
-    if (at == 0) { // who is removed is the first, mostly
+    if (at == 0) { // mostly
         fifo->head = (fifo->head + 1) & mask;
     }
-    for (uint32_t i = at + 1; i < fifo->len && at != 0; i++) { // close the gap
-        fifo->items[(fifo->head + i - 1) & mask] =
-            fifo->items[(fifo->head + i) & mask];
+    else {
+        for (uint32_t i = at + 1; i < fifo->len; i++) { // close the gap
+            fifo->items[(fifo->head + i - 1) & mask] =
+                fifo->items[(fifo->head + i) & mask];
+        }
     }
     fifo->len--;
     Py_DECREF(obj); // may run Python code: the fifo is in order
@@ -132,16 +134,6 @@ fifo_pop_last(fa_state *st, fa_fifo *fifo)
     }
     fifo->len--;
     return fifo->items[(fifo->head + fifo->len) & (fifo->capacity - 1)];
-}
-
-int
-fifo_drop_all(fa_state *st, fa_fifo *fifo)
-{
-    if (fifo->deque != NULL) {
-        return fifo_call_for_nothing(fifo, st->str_clear, NULL);
-    }
-    fifo_clear(fifo);
-    return 0;
 }
 
 PyObject *

@@ -89,9 +89,6 @@ FA_INTERNAL int fifo_remove(fa_state *st, fa_fifo *fifo, PyObject *obj);
 /* pop(): the last one (new), NULL with IndexError. */
 FA_INTERNAL PyObject *fifo_pop_last(fa_state *st, fa_fifo *fifo);
 
-/* clear(); may run Python code. 0 or -1. */
-FA_INTERNAL int fifo_drop_all(fa_state *st, fa_fifo *fifo);
-
 /* -- shown to Python --------------------------------------------------------------- */
 
 /* The deque that holds the objects from now on (new reference). */

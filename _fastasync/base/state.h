@@ -27,7 +27,7 @@
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
-    X(__await__) X(__class__) X(append) X(clear) X(pop) X(popleft) X(remove) X(send) \
+    X(__class__) X(append) X(clear) X(pop) X(popleft) X(remove) X(send) \
     X(__name__) X(_accept_connection2) X(_asyncgen_finalizer_hook) \
     X(__asyncio_running_event_loop__) X(_asyncgen_firstiter_hook) X(_asyncio_future_blocking) X(_attach) \
     X(_detach) X(_future_repr) X(_get_running_loop) X(_log_destroy_pending) \
@@ -52,7 +52,7 @@
     X(get_nowait) X(join) X(put) X(put_nowait) X(qsize) X(set) X(shutdown) \
     X(task_done) X(wait) X(__getattribute__) X(__init__) \
     X(_abort) X(_is_base_error) X(_on_task_done) X(_on_timeout) \
-    X(_set_task_name) X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
+    X(ALL_COMPLETED) X(cancelling) X(FIRST_COMPLETED) \
     X(FIRST_EXCEPTION) X(reschedule) X(uncancel) \
     X(_drain_helper) X(_get_close_waiter) X(_source_traceback) \
     X(_stream_reader) X(can_write_eof) X(create_connection) X(create_server) \

@@ -56,24 +56,10 @@ current_find(PyThreadState *tstate, PyObject *needle)
     return found;
 }
 
-/* The offset of the running loop, found in the same way. 0 or -1. */
-static int
-current_find_loop(fa_state *st)
+static void
+current_learn_loop(fa_state *st, PyObject *sentinel)
 {
-    PyObject *former = PyObject_CallNoArgs(st->c_get_running_loop);
-    PyObject *sentinel = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
-    PyObject *done = NULL;
-    if (former != NULL && sentinel != NULL) {
-        done = PyObject_CallOneArg(st->c_set_running_loop, sentinel);
-    }
-    if (done != NULL) {
-        st->tstate_loop = current_find(PyThreadState_Get(), sentinel);
-        Py_SETREF(done, PyObject_CallOneArg(st->c_set_running_loop, former));
-    }
-    Py_XDECREF(former);
-    Py_XDECREF(sentinel);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    st->tstate_loop = current_find(PyThreadState_Get(), sentinel);
 }
 
 #else /* in the thread's dict */
@@ -111,24 +97,10 @@ current_how_kept(fa_state *st, PyObject *needle)
     return RUNNING_UNKNOWN;
 }
 
-/* Find out by storing a sentinel. 0 or -1. */
-static int
-current_find_loop(fa_state *st)
+static void
+current_learn_loop(fa_state *st, PyObject *sentinel)
 {
-    PyObject *former = PyObject_CallNoArgs(st->c_get_running_loop);
-    PyObject *sentinel = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
-    PyObject *done = NULL;
-    if (former != NULL && sentinel != NULL) {
-        done = PyObject_CallOneArg(st->c_set_running_loop, sentinel);
-    }
-    if (done != NULL) {
-        st->running_kept = current_how_kept(st, sentinel);
-        Py_SETREF(done, PyObject_CallOneArg(st->c_set_running_loop, former));
-    }
-    Py_XDECREF(former);
-    Py_XDECREF(sentinel);
-    Py_XDECREF(done);
-    return done == NULL ? -1 : 0;
+    st->running_kept = current_how_kept(st, sentinel);
 }
 
 /* The loop in the thread's dict (borrowed); NULL: none, or an error. */
@@ -152,6 +124,26 @@ current_kept_loop(fa_state *st)
 }
 
 #endif
+
+/* Find out where asyncio keeps the loop by storing a sentinel. 0 or -1. */
+static int
+current_find_loop(fa_state *st)
+{
+    PyObject *former = PyObject_CallNoArgs(st->c_get_running_loop);
+    PyObject *sentinel = PyObject_CallNoArgs((PyObject *)&PyBaseObject_Type);
+    PyObject *done = NULL;
+    if (former != NULL && sentinel != NULL) {
+        done = PyObject_CallOneArg(st->c_set_running_loop, sentinel);
+    }
+    if (done != NULL) {
+        current_learn_loop(st, sentinel);
+        Py_SETREF(done, PyObject_CallOneArg(st->c_set_running_loop, former));
+    }
+    Py_XDECREF(former);
+    Py_XDECREF(sentinel);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
 
 int
 fa_running_loop(fa_state *st, PyObject **out)

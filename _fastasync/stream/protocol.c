@@ -107,17 +107,9 @@ StreamProtocol_finalize(PyObject *op)
 static void
 StreamProtocol_dealloc(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
-    if (PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return; // resurrected
+    if (PyObject_CallFinalizerFromDealloc(op) == 0) { // nobody has kept it
+        fa_class_dealloc(op, StreamProtocol_clear);
     }
-    PyObject_GC_UnTrack(op);
-    if (((StreamProtocolObject *)op)->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(op);
-    }
-    StreamProtocol_clear(op);
-    type->tp_free(op);
-    Py_DECREF(type);
 }
 
 /* -- making ------------------------------------------------------------------------- */

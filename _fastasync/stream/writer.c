@@ -154,17 +154,9 @@ StreamWriter_finalize(PyObject *op)
 static void
 StreamWriter_dealloc(PyObject *op)
 {
-    PyTypeObject *type = Py_TYPE(op);
-    if (PyObject_CallFinalizerFromDealloc(op) < 0) {
-        return; // resurrected
+    if (PyObject_CallFinalizerFromDealloc(op) == 0) { // nobody has kept it
+        fa_class_dealloc(op, StreamWriter_clear);
     }
-    PyObject_GC_UnTrack(op);
-    if (((StreamWriterObject *)op)->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(op);
-    }
-    StreamWriter_clear(op);
-    type->tp_free(op);
-    Py_DECREF(type);
 }
 
 /* -- making ------------------------------------------------------------------------------ */

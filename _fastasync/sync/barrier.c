@@ -62,7 +62,7 @@ Barrier_clear(PyObject *self)
 static void
 Barrier_dealloc(PyObject *self)
 {
-    sync_dealloc(self, Barrier_clear);
+    fa_class_dealloc(self, Barrier_clear);
 }
 
 /* parties < 1: ValueError. 0 or -1. */

@@ -49,7 +49,7 @@ Condition_clear(PyObject *self)
 static void
 Condition_dealloc(PyObject *self)
 {
-    sync_dealloc(self, Condition_clear);
+    fa_class_dealloc(self, Condition_clear);
 }
 
 /* self.locked = lock.locked, and so on. 0 or -1. */

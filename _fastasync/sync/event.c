@@ -33,7 +33,7 @@ Event_clear_all(PyObject *self)
 static void
 Event_dealloc(PyObject *self)
 {
-    sync_dealloc(self, Event_clear_all);
+    fa_class_dealloc(self, Event_clear_all);
 }
 
 static int

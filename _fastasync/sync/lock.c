@@ -32,7 +32,7 @@ Lock_clear(PyObject *self)
 static void
 Lock_dealloc(PyObject *self)
 {
-    sync_dealloc(self, Lock_clear);
+    fa_class_dealloc(self, Lock_clear);
 }
 
 static int

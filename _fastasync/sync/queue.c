@@ -65,14 +65,7 @@ Queue_clear(PyObject *self)
 void
 Queue_dealloc(PyObject *self)
 {
-    PyTypeObject *tp = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    if (((QueueObject *)self)->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(self);
-    }
-    Queue_clear(self);
-    tp->tp_free(self);
-    Py_DECREF(tp);
+    fa_class_dealloc(self, Queue_clear);
 }
 
 /* -- __init__ -------------------------------------------------------------------------- */

@@ -241,6 +241,26 @@ asyncio_mentions(const char *module, const char *class_name,
 
 /* -- set-up and end ----------------------------------------------------------------------------- */
 
+FA_HOT PyObject *
+scope_exit_coro(fa_state *st, const fa_coro_kind *kind, const fa_args *spec,
+                PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+                PyObject *kwnames)
+{
+    PyObject *out[3];
+    if (FA_LIKELY(nargs == 3 && kwnames == NULL)) {
+        out[0] = args[0];
+        out[1] = args[1];
+    }
+    else if (fa_args_parse(spec, args, nargs, kwnames, out) < 0) {
+        return NULL;
+    }
+    CoroObject *co = coro_new_fleeting(st, kind, self, out[0]);
+    if (co != NULL) {
+        co->vars[2] = Py_NewRef(out[1]);
+    }
+    return (PyObject *)co;
+}
+
 int
 scopes_init(PyObject *module, fa_state *st)
 {

@@ -3,6 +3,7 @@
 #ifndef FA_SYNC_SCOPES_H
 #define FA_SYNC_SCOPES_H
 
+#include "base/args.h"
 #include "base/classes.h"
 #include "task/coro.h"
 #include "task/closure.h"
@@ -16,6 +17,13 @@ FA_INTERNAL void raised_during(PyObject *handled);
 
 /* raise exc, an instance (borrowed). */
 FA_INTERNAL void raise_instance(PyObject *exc);
+
+/* A coroutine for __aexit__(type, exception, traceback): vars[0] self, vars[1]
+   the type, vars[2] the exception. */
+FA_INTERNAL PyObject *scope_exit_coro(fa_state *st, const fa_coro_kind *kind,
+                                      const fa_args *spec, PyObject *self,
+                                      PyObject *const *args, Py_ssize_t nargs,
+                                      PyObject *kwnames);
 
 /* loop.call_later(delay, _release_waiter, waiter) on any loop (new). */
 FA_INTERNAL PyObject *release_later(fa_state *st, PyObject *loop,

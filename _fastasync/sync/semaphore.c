@@ -43,7 +43,7 @@ Semaphore_clear(PyObject *self)
 static void
 Semaphore_dealloc(PyObject *self)
 {
-    sync_dealloc(self, Semaphore_clear);
+    fa_class_dealloc(self, Semaphore_clear);
 }
 
 /* `value` NULL: the default, 1. 0 or -1. */

@@ -46,14 +46,7 @@ TaskGroup_clear(PyObject *obj)
 static void
 TaskGroup_dealloc(PyObject *obj)
 {
-    PyTypeObject *tp = Py_TYPE(obj);
-    PyObject_GC_UnTrack(obj);
-    if (((GroupObject *)obj)->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(obj);
-    }
-    TaskGroup_clear(obj);
-    tp->tp_free(obj);
-    Py_DECREF(tp);
+    fa_class_dealloc(obj, TaskGroup_clear);
 }
 
 static int

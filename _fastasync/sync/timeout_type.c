@@ -273,19 +273,8 @@ timeout_aexit_make(fa_state *st, PyObject *self, PyObject *const *args,
         .fname = "Timeout.__aexit__", .required = 3, .positional = 3,
         .python = 1, .total = 3, .names = {"exc_type", "exc_val", "exc_tb"},
     };
-    PyObject *out[3];
-    if (FA_LIKELY(nargs == 3 && kwnames == NULL)) {
-        out[0] = args[0];
-        out[1] = args[1];
-    }
-    else if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
-        return NULL;
-    }
-    CoroObject *co = coro_new_fleeting(st, &timeout_aexit_kind, self, out[0]);
-    if (co != NULL) {
-        co->vars[2] = Py_NewRef(out[1]);
-    }
-    return (PyObject *)co;
+    return scope_exit_coro(st, &timeout_aexit_kind, &spec, self, args, nargs,
+                           kwnames);
 }
 
 /* -- attributes ------------------------------------------------------------------------------------- */

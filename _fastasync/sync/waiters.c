@@ -30,19 +30,6 @@ sync_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
 }
 
 void
-sync_dealloc(PyObject *self, inquiry clear)
-{
-    PyTypeObject *type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    if (((SyncObject *)self)->weakrefs != NULL) {
-        PyObject_ClearWeakRefs(self);
-    }
-    (void)clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
-void
 sync_reset(SyncObject *self, fa_waiters_state state)
 {
     self->waiters_state = (uint8_t)state;
@@ -272,15 +259,12 @@ sync_type_is_plain(PyTypeObject *own, PyTypeObject *tp)
     PyObject *mro = own->tp_mro;
     for (Py_ssize_t i = 0; mro && i < PyTuple_GET_SIZE(mro); i++) {
         PyObject *cls = PyTuple_GET_ITEM(mro, i);
-        PyObject *dict = PyObject_GetAttrString(cls, "__dict__"); // a proxy
-        PyObject *copy = dict == NULL ? NULL : PyDict_New();
-        int hides = -1;
-        if (copy != NULL && PyDict_Update(copy, dict) == 0) {
-            // what has been put into tp itself hides what the core has
-            hides = sync_hides(copy, cls == (PyObject *)tp ? tp->tp_base : tp);
-        }
-        Py_XDECREF(dict);
-        Py_XDECREF(copy);
+        // what has been put into tp itself hides what the core has
+        PyObject *dict = ((PyTypeObject *)cls)->tp_dict;
+        int hides = dict == NULL // a builtin type of the interpreter
+                        ? 1
+                        : sync_hides(dict, cls == (PyObject *)tp ? tp->tp_base
+                                                                 : tp);
         if (hides != 0 || cls == (PyObject *)tp) {
             return hides < 0 ? -1 : !hides;
         }

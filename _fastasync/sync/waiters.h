@@ -41,10 +41,9 @@ sync_is_plain(SyncObject *self, PyTypeObject *tp)
            sync_is_plain_slow(self, tp);
 }
 
-/* tp_new of them all, and what tp_dealloc does; `clear` is the tp_clear. */
+/* tp_new of them all. */
 FA_INTERNAL PyObject *sync_new(PyTypeObject *type, PyObject *args,
                                PyObject *kwargs);
-FA_INTERNAL void sync_dealloc(PyObject *self, inquiry clear);
 
 /* Back to an empty queue that the attribute shows as `state`. */
 FA_INTERNAL void sync_reset(SyncObject *self, fa_waiters_state state);

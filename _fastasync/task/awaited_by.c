@@ -6,6 +6,7 @@
    rest silently, so there are twins here that take ours and hand on the others.
    An edge is kept when the awaited future is ours and the waiter is ours or
    asyncio's; the other way round there is no place to keep it. */
+#include "task/coro.h"
 #include "task/private.h"
 
 /* May `waiter` stand in the graph? */

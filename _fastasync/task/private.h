@@ -286,13 +286,6 @@ FA_INTERNAL PyObject *awaited_by_get(FutureObject *fut);
 FA_INTERNAL int fa_caller_task(fa_state *st, PyObject *loop, PyObject **out);
 #endif
 
-/* asyncio.futures.future_add_to_awaited_by(fut, waiter) and its opposite, for
-   any two futures. 0 or -1. */
-FA_INTERNAL int fa_awaited_by_add(fa_state *st, PyObject *fut,
-                                  PyObject *waiter);
-FA_INTERNAL int fa_awaited_by_discard(fa_state *st, PyObject *fut,
-                                      PyObject *waiter);
-
 /* HOT. Nearly always one waiter: then no set is made. 0 or -1. */
 static inline int
 awaited_by_add(FutureObject *fut, PyObject *waiter)
