@@ -211,7 +211,7 @@ transport_start_reading(TransportObject *self)
         PyErr_Format(PyExc_ValueError, "Invalid file descriptor: %d", fd);
         return -1;
     }
-    if (loop_io_start(self->loop, fd, FA_IN, sockread_ready,
+    if (loop_io_start(self->loop, fd, FA_IN, self->wire->readable,
                       (PyObject *)self) < 0)
     {
         return -1;

@@ -16,7 +16,6 @@
 
 #include "base/errors.h"
 
-#define READ_FAILED "Fatal read error on socket transport"
 #define DATA_FAILED "Fatal error: protocol.data_received() call failed."
 
 /* How much to ask for. Class 0 is the scratch buffer; class 1 stays under
@@ -41,7 +40,7 @@ sockread_nothing(TransportObject *self, ssize_t n)
     }
     if (n < 0) {
         fa_err_set_errno((int)n);
-        return transport_fatal_raised(self, READ_FAILED);
+        return transport_fatal_raised(self, self->wire->read_failed);
     }
     if (self->loop->debug && transport_log_debug(self, "%r received EOF") < 0) {
         return -1;
@@ -68,17 +67,17 @@ sockread_large(TransportObject *self)
     Py_ssize_t size = read_classes[self->read_class].size;
     PyObject *data = PyBytes_FromStringAndSize(NULL, size);
     if (data == NULL) {
-        return transport_fatal_raised(self, READ_FAILED);
+        return transport_fatal_raised(self, self->wire->read_failed);
     }
-    ssize_t n = sock_recv(transport_fd(self), PyBytes_AS_STRING(data),
-                          (size_t)size);
+    ssize_t n = self->wire->recv(transport_fd(self), PyBytes_AS_STRING(data),
+                                 (size_t)size);
     if (n <= 0) {
         Py_DECREF(data);
         return sockread_nothing(self, n);
     }
     sockread_learn(self, n);
     if (n < size && _PyBytes_Resize(&data, n) < 0) {
-        return transport_fatal_raised(self, READ_FAILED);
+        return transport_fatal_raised(self, self->wire->read_failed);
     }
     int rc = protocol_data(self, data);
     Py_DECREF(data);
@@ -93,10 +92,10 @@ sockread_large_stream(TransportObject *self)
     Py_ssize_t size = read_classes[self->read_class].size;
     char *space = sink->room(self->protocol, &size);
     if (space == NULL) {
-        return PyErr_Occurred() ? transport_fatal_raised(self, READ_FAILED)
+        return PyErr_Occurred() ? transport_fatal_raised(self, self->wire->read_failed)
                                 : sockread_large(self);
     }
-    ssize_t n = sock_recv(transport_fd(self), space, (size_t)size);
+    ssize_t n = self->wire->recv(transport_fd(self), space, (size_t)size);
     if (sink->fed(self->protocol, n > 0 ? n : 0) < 0) {
         return transport_fatal_raised(self, DATA_FAILED);
     }
@@ -117,9 +116,9 @@ sockread_bytes(LoopObject *loop, TransportObject *self)
     }
     char *scratch = loop_scratch(loop);
     if (scratch == NULL) {
-        return transport_fatal_raised(self, READ_FAILED);
+        return transport_fatal_raised(self, self->wire->read_failed);
     }
-    ssize_t n = sock_recv(transport_fd(self), scratch, FA_SCRATCH_SIZE);
+    ssize_t n = self->wire->recv(transport_fd(self), scratch, FA_SCRATCH_SIZE);
     if (FA_UNLIKELY(n <= 0)) {
         return sockread_nothing(self, n);
     }
@@ -135,7 +134,7 @@ sockread_bytes(LoopObject *loop, TransportObject *self)
     }
     PyObject *data = PyBytes_FromStringAndSize(scratch, n);
     if (data == NULL) {
-        return transport_fatal_raised(self, READ_FAILED);
+        return transport_fatal_raised(self, self->wire->read_failed);
     }
     int rc = protocol_data(self, data);
     Py_DECREF(data);
@@ -181,14 +180,14 @@ sockread_into_entered(TransportObject *self, ssize_t *n)
     }
     // get_buffer() may have closed us: then the fd cell says -1
     if (FA_LIKELY(view.obj != NULL)) {
-        *n = sock_recv(transport_fd(self), view.buf, (size_t)view.len);
+        *n = self->wire->recv(transport_fd(self), view.buf, (size_t)view.len);
         PyBuffer_Release(&view);
     }
     else {
         *n = sockread_into_slow(self, owner);
         if (*n == -1) {
             *n = 1;
-            rc = transport_fatal_raised(self, READ_FAILED);
+            rc = transport_fatal_raised(self, self->wire->read_failed);
             Py_DECREF(owner);
             return rc;
         }
@@ -206,7 +205,7 @@ sockread_into(TransportObject *self)
 {
     PyObject *entered = context_enter(self->context);
     if (entered == NULL) {
-        return transport_fatal_raised(self, READ_FAILED);
+        return transport_fatal_raised(self, self->wire->read_failed);
     }
     ssize_t n;
     int rc = sockread_into_entered(self, &n);

@@ -13,15 +13,24 @@
 
 /* -- new ------------------------------------------------------------------------------ */
 
-/* A blank transport that reads as closed. */
-static TransportObject *
-sockstream_alloc(PyTypeObject *type, fa_state *st)
+const fa_wire sockstream_wire = {
+    .readable = sockread_ready,
+    .recv = sock_recv,
+    .send = sock_send,
+    .sendv = sock_sendv,
+    .read_failed = "Fatal read error on socket transport",
+    .write_failed = "Fatal write error on socket transport",
+};
+
+TransportObject *
+transport_alloc(PyTypeObject *type, fa_state *st, const fa_wire *wire)
 {
     TransportObject *self = (TransportObject *)type->tp_alloc(type, 0);
     if (self == NULL) {
         return NULL;
     }
     self->st = st;
+    self->wire = wire;
     self->fd = -1;
     self->fd_cell = &self->fd;
     self->closing = 1;
@@ -37,7 +46,9 @@ SocketTransport_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
                     PyObject *Py_UNUSED(kwargs))
 {
     fa_state *st = fa_state_of_type(type);
-    return st == NULL ? NULL : (PyObject *)sockstream_alloc(type, st);
+    return st == NULL
+               ? NULL
+               : (PyObject *)transport_alloc(type, st, &sockstream_wire);
 }
 
 /* The second half of making: the fd is there. 0 or -1. */
@@ -166,7 +177,8 @@ sockstream_new(LoopObject *loop, PyObject *sock, PyObject *protocol,
                PyObject *waiter, PyObject *extra, PyObject *server)
 {
     fa_state *st = loop->st;
-    TransportObject *self = sockstream_alloc(st->SocketTransportType, st);
+    TransportObject *self = transport_alloc(st->SocketTransportType, st,
+                                            &sockstream_wire);
     if (self != NULL && sockstream_init(self, loop, sock, protocol, waiter,
                                         extra, server, NULL) < 0)
     {
@@ -181,7 +193,8 @@ sockstream_accepted(LoopObject *loop, int fd, const ListenerObject *from,
                     PyObject *protocol, PyObject *context)
 {
     fa_state *st = loop->st;
-    TransportObject *self = sockstream_alloc(st->SocketTransportType, st);
+    TransportObject *self = transport_alloc(st->SocketTransportType, st,
+                                            &sockstream_wire);
     if (self == NULL) {
         return NULL;
     }
@@ -204,8 +217,8 @@ sockstream_accepted(LoopObject *loop, int fd, const ListenerObject *from,
 
 /* -- traverse, clear, dealloc ----------------------------------------------------------- */
 
-static int
-SocketTransport_traverse(TransportObject *self, visitproc visit, void *arg)
+int
+transport_visit(TransportObject *self, visitproc visit, void *arg)
 {
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(self->dict);
@@ -216,12 +229,22 @@ SocketTransport_traverse(TransportObject *self, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
+    return 0;
+}
+
+static int
+SocketTransport_traverse(TransportObject *self, visitproc visit, void *arg)
+{
+    int rc = transport_visit(self, visit, arg);
+    if (rc != 0) {
+        return rc;
+    }
     return fa_base_slots_visit((PyTypeObject *)self->st->asyncio_FlowControl,
                                (PyObject *)self, visit, arg);
 }
 
-static int
-SocketTransport_clear(TransportObject *self)
+int
+transport_clear(TransportObject *self)
 {
     server_forget(self);
     if (self->loop != NULL) {
@@ -243,8 +266,8 @@ SocketTransport_clear(TransportObject *self)
 }
 
 /* asyncio's __del__: a transport that nobody has closed. */
-static void
-SocketTransport_finalize(PyObject *op)
+void
+transport_finalize(PyObject *op)
 {
     TransportObject *self = (TransportObject *)op;
     if (!self->alive) {
@@ -284,7 +307,7 @@ SocketTransport_dealloc(TransportObject *self)
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs((PyObject *)self);
     }
-    SocketTransport_clear(self);
+    transport_clear(self);
     fa_base_slots_clear((PyTypeObject *)st->asyncio_FlowControl,
                         (PyObject *)self);
     type->tp_free(self);
@@ -333,8 +356,8 @@ static PyType_Slot SocketTransport_slots[] = {
     {Py_tp_new, SocketTransport_new},
     {Py_tp_init, SocketTransport_init},
     {Py_tp_traverse, SocketTransport_traverse},
-    {Py_tp_clear, SocketTransport_clear},
-    {Py_tp_finalize, SocketTransport_finalize},
+    {Py_tp_clear, transport_clear},
+    {Py_tp_finalize, transport_finalize},
     {Py_tp_dealloc, SocketTransport_dealloc},
     {Py_tp_repr, SocketTransport_repr},
     {Py_tp_methods, SocketTransport_methods},

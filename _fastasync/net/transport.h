@@ -81,6 +81,15 @@ typedef struct {
 
 struct TransportObject;
 
+/* How a kind of transport talks to the kernel. Constant, one per kind. */
+typedef struct {
+    fa_run readable; /* what FA_IN runs while the transport reads */
+    ssize_t (*recv)(int fd, void *buf, size_t len);
+    ssize_t (*send)(int fd, const void *buf, size_t len);
+    ssize_t (*sendv)(int fd, const struct iovec *iov, int count);
+    const char *read_failed, *write_failed; /* asyncio's words for reports */
+} fa_wire;
+
 /* The C part of a Server (server.c). Attached transports of ours are linked
    through themselves: attaching costs two pointers. */
 typedef struct {
@@ -108,6 +117,7 @@ typedef struct TransportObject {
     PyObject *dict;       /* strong or NULL: instance attributes */
     PyObject *weakrefs;
     fa_state *st;         /* borrowed */
+    const fa_wire *wire;  /* of its kind */
     LoopObject *loop;     /* strong; NULL once lost */
     PyObject *protocol;   /* strong; NULL once lost */
     PyObject *context;    /* strong: all protocol methods run in it */
@@ -155,6 +165,17 @@ transport_is_reading(const TransportObject *self)
 }
 
 /* -- sockstream.c: the type; sockmethods.c: its methods ------------------------- */
+
+extern __attribute__((visibility("hidden"))) const fa_wire sockstream_wire;
+
+/* What the types of all transports begin and end with: a blank object that
+   reads as closed, and the parts of tp_traverse, tp_clear and tp_finalize. */
+FA_INTERNAL TransportObject *transport_alloc(PyTypeObject *type, fa_state *st,
+                                             const fa_wire *wire);
+FA_INTERNAL int transport_visit(TransportObject *self, visitproc visit,
+                                void *arg);
+FA_INTERNAL int transport_clear(TransportObject *self);
+FA_INTERNAL void transport_finalize(PyObject *self);
 
 extern __attribute__((visibility("hidden"))) PyMethodDef
     SocketTransport_methods[];

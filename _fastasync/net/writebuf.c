@@ -150,13 +150,15 @@ writebuf_own(fa_writebuf *out)
 
 /* One system call: bytes taken, or -errno; *asked is what was offered. */
 static inline ssize_t
-writebuf_send_some(fa_writebuf *out, int fd, size_t *asked)
+writebuf_send_some(TransportObject *self, size_t *asked)
 {
+    fa_writebuf *out = &self->out;
+    int fd = transport_fd(self);
     fa_chunk *first = &out->chunks[out->head];
     uint32_t count = out->tail - out->head;
     *asked = first->len;
     if (FA_LIKELY(count == 1)) {
-        return sock_send(fd, first->data, first->len);
+        return self->wire->send(fd, first->data, first->len);
     }
     struct iovec iov[IOV_PER_SEND];
     int n = count < IOV_PER_SEND ? (int)count : IOV_PER_SEND;
@@ -166,17 +168,18 @@ writebuf_send_some(fa_writebuf *out, int fd, size_t *asked)
         iov[i].iov_len = first[i].len;
         *asked += first[i].len;
     }
-    return sock_sendv(fd, iov, n);
+    return self->wire->sendv(fd, iov, n);
 }
 
 /* Send until it is empty (0), the kernel is full (1), or -errno. No Python
    code runs here. */
 static inline int
-writebuf_send(fa_writebuf *out, int fd)
+writebuf_send(TransportObject *self)
 {
+    fa_writebuf *out = &self->out;
     while (out->size > 0) {
         size_t asked;
-        ssize_t sent = writebuf_send_some(out, fd, &asked);
+        ssize_t sent = writebuf_send_some(self, &asked);
         if (FA_UNLIKELY(sent < 0)) {
             return sent == -EAGAIN ? 1 : (int)sent;
         }
@@ -197,7 +200,7 @@ writebuf_failed(TransportObject *self, int neg_errno)
     if (exc == NULL) {
         return -1;
     }
-    int rc = transport_fatal(self, exc, "Fatal write error on socket transport");
+    int rc = transport_fatal(self, exc, self->wire->write_failed);
     if (rc == 0) {
         rc = transport_fail_empty_waiter(self, exc);
     }
@@ -227,7 +230,7 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
     TransportObject *self = (TransportObject *)op;
     int rc = 0;
     if (self->blocked && !self->conn_lost) {
-        int sent = writebuf_send(&self->out, transport_fd(self));
+        int sent = writebuf_send(self);
         if (sent < 0) {
             rc = writebuf_failed(self, sent);
         }
@@ -268,7 +271,7 @@ transport_flush(TransportObject *self)
     if (self->out.size == 0 || self->blocked) {
         return 0;
     }
-    int rc = writebuf_send(&self->out, transport_fd(self));
+    int rc = writebuf_send(self);
     if (FA_UNLIKELY(rc < 0)) {
         return writebuf_failed(self, rc);
     }
@@ -285,7 +288,7 @@ void
 transport_flush_quietly(TransportObject *self)
 {
     if (self->out.size > 0 && !self->blocked) {
-        (void)writebuf_send(&self->out, transport_fd(self));
+        (void)writebuf_send(self);
     }
 }
 
