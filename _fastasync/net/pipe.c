@@ -378,6 +378,26 @@ Pipe_get(TransportObject *self, void *field)
     Py_UNREACHABLE();
 }
 
+/* Plain assignment, as in asyncio: what is closed at the end is another file, or
+   none. Input and output stay with the number. */
+int
+Pipe_set_pipe(TransportObject *self, PyObject *value, void *Py_UNUSED(field))
+{
+    int none = value == Py_None;
+    if (none && !self->alive) {
+        return 0;
+    }
+    if (value == NULL || self->loop == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "_pipe");
+        return -1;
+    }
+    self->fd_cell = &self->fd;
+    Py_CLEAR(self->raw);
+    self->alive = !none;
+    Py_XSETREF(self->sock, none ? NULL : Py_NewRef(value));
+    return 0;
+}
+
 /* -- tables --------------------------------------------------------------------------- */
 
 PyMemberDef Pipe_members[] = {

@@ -78,6 +78,8 @@ enum pipe_field {
 };
 
 FA_INTERNAL PyObject *Pipe_get(TransportObject *self, void *field);
+FA_INTERNAL int Pipe_set_pipe(TransportObject *self, PyObject *value,
+                              void *field);
 
 #define PIPE_METHOD(name, func, flags, text) \
     {name, (PyCFunction)(void (*)(void))(func), flags, PyDoc_STR(text)}
@@ -102,7 +104,9 @@ FA_INTERNAL PyObject *Pipe_get(TransportObject *self, void *field);
 
 #define PIPE_FIELDS \
     PIPE_FIELD("_loop", PIPE_LOOP), PIPE_FIELD("_protocol", PIPE_PROTOCOL), \
-    PIPE_FIELD("_context", PIPE_CONTEXT), PIPE_FIELD("_pipe", PIPE_PIPE), \
+    PIPE_FIELD("_context", PIPE_CONTEXT), \
+    {"_pipe", (getter)Pipe_get, (setter)Pipe_set_pipe, NULL, \
+     (void *)(intptr_t)PIPE_PIPE}, \
     PIPE_FIELD("_extra", PIPE_EXTRA), PIPE_FIELD("_closing", PIPE_CLOSING), \
     PIPE_FIELD("_fileno", PIPE_FILENO), \
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL}
