@@ -141,12 +141,17 @@ writepipe_write_slow(TransportObject *self, PyObject *data)
         return rc;
     }
     rc = transport_write(self, data);
-    if (rc < 0 && !self->blocked && PyErr_ExceptionMatches(PyExc_BufferError))
-    {
-        self->late++; // memory in pieces: os.write() cannot, and is taken down
-        rc = transport_fatal_raised(self, self->wire->write_failed);
+    if (rc == 0 || !PyErr_ExceptionMatches(PyExc_BufferError)) {
+        return rc;
     }
-    return rc;
+    // memory in pieces
+    if (!self->blocked) { // os.write() has raised
+        self->late++;
+        return transport_fatal_raised(self, self->wire->write_failed);
+    }
+    PyErr_Format(PyExc_TypeError, "can't concat %.100s to bytearray",
+                 Py_TYPE(data)->tp_name);
+    return -1;
 }
 
 int FA_HOT
@@ -204,7 +209,8 @@ writepipe_writelines(TransportObject *self, PyObject *list)
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     PyObject *data = empty == NULL
                          ? NULL
-                         : PyObject_CallMethod(empty, "join", "O", list);
+                         : PyObject_CallMethodOneArg(
+                               empty, self->st->str_join, list);
     Py_XDECREF(empty);
     if (data == NULL) {
         return -1;
