@@ -1,4 +1,4 @@
-"""Pipe transports: making them, asking them, streams. pipe.c, api/loop_pipe.c."""
+"""Making pipe transports, asking them, streams: pipe.c, api/loop_pipe.c."""
 
 import asyncio
 import contextvars

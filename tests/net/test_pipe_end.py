@@ -372,7 +372,8 @@ def test_unfinished_output_of_an_unclosed_transport():
     loop = fastasync.new_event_loop()
     with files() as (r, w):
         async def main():
-            transport, _ = await loop.connect_write_pipe(Recorder, w)
+            running = asyncio.get_running_loop()
+            transport, _ = await running.connect_write_pipe(Recorder, w)
             transport.write(b"last words")
 
         loop.run_until_complete(main())
