@@ -228,18 +228,25 @@ writepipe_close(TransportObject *self)
     if (self->closing) {
         return 0;
     }
-    if (transport_flush(self) < 0) { // may fail, and so have closed us
-        return -1;
+    PyObject *error = transport_flush(self) < 0 ? fa_err_take() : NULL;
+    int rc = 0;
+    if (!self->closing) { // the flush may have found it broken
+        self->closing = 1;
+        if (self->out.size == 0) { // else writebuf.c goes on
+            transport_stop_reading(self);
+            rc = transport_schedule_lost(self, NULL);
+        }
     }
-    if (self->closing) {
-        return 0;
+    if (error == NULL) {
+        return rc;
     }
-    self->closing = 1;
-    if (self->out.size > 0) {
-        return 0; // writebuf.c goes on
+    if (rc < 0) {
+        fa_err_chain(error);
     }
-    transport_stop_reading(self);
-    return transport_schedule_lost(self, NULL);
+    else {
+        fa_err_restore(error);
+    }
+    return -1;
 }
 
 /* -- methods ------------------------------------------------------------------------------ */
