@@ -18,6 +18,7 @@
 
 #include "os/clock.c"
 #include "os/forkmark.c"
+#include "os/pipe.c"
 #include "os/poller_epoll.c"
 #include "os/sock.c"
 #include "os/wakeup.c"
@@ -91,6 +92,9 @@
 #include "net/life.c"
 #include "net/listener.c"
 #include "net/net.c"
+#include "net/pipe.c"
+#include "net/pipe_read.c"
+#include "net/pipe_write.c"
 #include "net/protocol.c"
 #include "net/server.c"
 #include "net/sockmethods.c"
@@ -113,6 +117,7 @@
 #include "stream/writer_coros.c"
 
 #include "api/loop_io.c"
+#include "api/loop_pipe.c"
 #include "api/loop_run.c"
 #include "api/loop_sched.c"
 #include "api/loop_task.c"
