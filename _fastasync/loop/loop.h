@@ -32,6 +32,8 @@ enum {
     FA_OV_RUN_FOREVER = 1 << 5,
     FA_OV_CREATE_FUTURE = 1 << 6,
     FA_OV_CALL_LATER = 1 << 7,
+    FA_OV_RUN_IN_EXECUTOR = 1 << 16,
+    FA_OV_CONNECTS = 1 << 17, /* any of those that create_connection is made of */
 };
 
 /* Who is told that a file descriptor is ready. */

@@ -50,7 +50,32 @@ typedef struct fa_sink {
     int (*fed)(PyObject *protocol, Py_ssize_t n);
 } fa_sink;
 
-/* Types SocketTransport, Server. 0 or -1. */
+/* -- names and connections: coroutines (new), NULL on error ------------------------- */
+
+/* loop.getaddrinfo(host, port, family=hints[0], type=, proto=, flags=); a hint
+   may be NULL (not given). */
+FA_INTERNAL PyObject *resolve_getaddrinfo(LoopObject *loop, PyObject *host,
+                                          PyObject *port,
+                                          PyObject *const hints[4]);
+
+/* loop.getnameinfo(sockaddr, flags); flags may be NULL. */
+FA_INTERNAL PyObject *resolve_getnameinfo(LoopObject *loop, PyObject *sockaddr,
+                                          PyObject *flags);
+
+/* loop._ensure_resolved(address, family=, type=, proto=, flags=, loop=asked);
+   `address` is an exact tuple of 2 to 4. */
+FA_INTERNAL PyObject *resolve_ensure(LoopObject *loop, PyObject *address,
+                                     PyObject *const hints[4],
+                                     PyObject *asked);
+
+/* loop.create_connection(...): `args` are its parameters in their order, NULL
+   where not given; or loop.create_unix_connection(...), its path in place of
+   the host. There are FA_CONNECT_ARGS. */
+#define FA_CONNECT_ARGS 15
+FA_INTERNAL PyObject *connect_coroutine(LoopObject *loop, PyObject *const *args,
+                                        int unix_path);
+
+/* Types SocketTransport, Server and what they need. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif
