@@ -49,8 +49,7 @@ plain_class_look(fa_state *st, PyTypeObject *cls)
     static const char *const methods[] = {"__new__",  "bind",
                                           "connect",  "getsockopt",
                                           "fileno",   "setblocking",
-                                          "detach",   "setsockopt",
-                                          "getpeername"};
+                                          "setsockopt", "getpeername"};
     if ((PyObject *)cls->tp_base != st->socket_type) {
         return 0;
     }
