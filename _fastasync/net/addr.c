@@ -30,7 +30,7 @@ addr_literal(PyObject *host, int family, fa_sockaddr *out)
         return 0;
     }
     struct sockaddr_in *in = (struct sockaddr_in *)&out->raw;
-    if (family != AF_INET6) {
+    if (family == AF_INET || family == AF_UNSPEC) {
         *in = (struct sockaddr_in){.sin_family = AF_INET};
         if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
             out->len = sizeof(*in);
