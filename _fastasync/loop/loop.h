@@ -234,6 +234,14 @@ FA_INTERNAL int loop_fire_timers(LoopObject *loop);
    exception on failure. */
 FA_INTERNAL int64_t loop_next_timer(LoopObject *loop);
 
+/* Ask the kernel before the next iteration runs, however much there is to do: a
+   connection was made, and the other side may be in this loop. */
+static inline void
+loop_poll_next(LoopObject *loop)
+{
+    loop->turns = FA_POLL_EVERY;
+}
+
 /* Hold writes: `run(loop, self, NULL)` is called when the running entry has
    returned to the loop. Only while loop->running. Takes over `self`. */
 static inline int

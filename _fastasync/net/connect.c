@@ -20,8 +20,7 @@ enum {
     STAGE_RESOLVED,
     STAGE_LOCAL_RESOLVED,
     STAGE_TRIED,   /* loop._connect_sock */
-    STAGE_TOLD,    /* the fd is writable */
-    STAGE_REFUSED, /* the loop has had a turn */
+    STAGE_TOLD,    /* connected, or not */
     STAGE_MADE,    /* connection_made has run */
 };
 
@@ -353,8 +352,6 @@ connect_next(CoroObject *co, ConnectingObject *self)
                 return connect_made(co, self);
             case CONNECT_WAITS:
                 return coro_await(co, STAGE_TOLD, Py_NewRef(self->waiter));
-            case CONNECT_LATER:
-                return coro_await_turn(co, STAGE_REFUSED);
             case CONNECT_ERROR:
                 return PYGEN_ERROR;
             case CONNECT_FAILED:
@@ -588,7 +585,6 @@ connect_turn(CoroObject *co, PyObject *value, PyObject **result)
         case STAGE_TRIED:
             return connect_tried(co, self, value);
         case STAGE_TOLD:
-        case STAGE_REFUSED:
             return connect_told(co, self, value);
         case STAGE_MADE:
             return connect_finish(self, value, result);

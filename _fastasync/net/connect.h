@@ -100,7 +100,9 @@ typedef struct {
     int family, proto;
     int fd;                /* owned, or -1 */
     uint8_t unix_path;     /* create_unix_connection */
+    uint8_t waits;         /* the waiter has not been told yet */
     uint8_t watching;      /* FA_OUT of the fd */
+    int known;             /* waits without watching: how it went, 0 or -errno */
 } ConnectingObject;
 
 FA_INTERNAL ConnectingObject *connecting_new(LoopObject *loop,
@@ -113,7 +115,6 @@ typedef enum {
     CONNECT_DONE,       /* connected */
     CONNECT_FAILED,     /* self->failed says how */
     CONNECT_WAITS,      /* the future self->waiter will be told */
-    CONNECT_LATER,      /* failed, but that must not be said in this turn */
 } fa_connect;
 
 FA_INTERNAL fa_connect connecting_start(ConnectingObject *self);

@@ -9,7 +9,9 @@
    watched while there is no fd.
    Cost to the loopback: socket, connect, connect. A connection within the
    machine is there when connect returns, although it answers EINPROGRESS; asked
-   once more it says so, which saves three calls and an iteration.
+   once more it says so, and nothing need be watched. The coroutine is still told
+   in the next iteration and after the poll, as in asyncio: the other side may be
+   in the same loop, and comes first.
    Benchmark: connect_close. */
 #include "net/connect.h"
 
@@ -93,6 +95,7 @@ Connecting_dealloc(ConnectingObject *self)
 static void
 connecting_unwatch(ConnectingObject *self)
 {
+    self->waits = 0;
     if (!self->watching) {
         return;
     }
@@ -155,16 +158,16 @@ connecting_call_failed(ConnectingObject *self, int neg_errno)
                : PyObject_CallFunction(PyExc_OSError, "iN", -neg_errno, text);
 }
 
-/* Failed: `exc` (taken over, may be NULL: an exception is set) says how. */
+/* Failed at once: `exc` (taken over, may be NULL: an exception is set). */
 static fa_connect
-connecting_failed(ConnectingObject *self, PyObject *exc, fa_connect how)
+connecting_failed(ConnectingObject *self, PyObject *exc)
 {
     connecting_drop(self);
     if (exc == NULL) {
         return CONNECT_ERROR;
     }
     Py_XSETREF(self->failed, exc);
-    return how;
+    return CONNECT_FAILED;
 }
 
 /* fa_run: it is connected, or has failed. */
@@ -174,8 +177,8 @@ connecting_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
 {
     ConnectingObject *self = (ConnectingObject *)op;
     int rc = 0;
-    if (self->watching) { // not given up meanwhile
-        int error = sock_error(self->fd);
+    if (self->waits) { // not given up meanwhile
+        int error = self->watching ? sock_error(self->fd) : self->known;
         connecting_unwatch(self);
         PyObject *waiter = Py_NewRef(self->waiter);
         if (error < 0) {
@@ -191,24 +194,33 @@ connecting_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
     return rc;
 }
 
-/* Have the future self->waiter told when the fd is writable. */
+/* Have the future self->waiter told when the fd is writable, or, if it is
+   known already how it went, in the next iteration. */
 static fa_connect
-connecting_wait(ConnectingObject *self)
+connecting_wait(ConnectingObject *self, int is_known, int known)
 {
-    PyObject *waiter = fa_create_future(self->st, (PyObject *)self->loop);
+    LoopObject *loop = self->loop;
+    PyObject *op = (PyObject *)self;
+    PyObject *waiter = fa_create_future(self->st, (PyObject *)loop);
     if (waiter == NULL) {
-        connecting_drop(self);
-        return CONNECT_ERROR;
+        return connecting_failed(self, NULL);
     }
     Py_XSETREF(self->waiter, waiter);
-    if (loop_io_start(self->loop, self->fd, FA_OUT, connecting_ready,
-                      (PyObject *)self) < 0)
-    {
-        return PyErr_ExceptionMatches(PyExc_OSError)
-                   ? connecting_failed(self, fa_err_take(), CONNECT_FAILED)
-                   : connecting_failed(self, NULL, CONNECT_ERROR);
+    self->known = known;
+    if (is_known) {
+        if (loop_push(loop, connecting_ready, Py_NewRef(op), NULL) < 0) {
+            return connecting_failed(self, NULL);
+        }
+        loop_poll_next(loop);
     }
-    self->watching = 1;
+    else if (loop_io_start(loop, self->fd, FA_OUT, connecting_ready, op) < 0) {
+        return connecting_failed(self,
+                                 PyErr_ExceptionMatches(PyExc_OSError)
+                                     ? fa_err_take()
+                                     : NULL);
+    }
+    self->watching = !is_known;
+    self->waits = 1;
     return CONNECT_WAITS;
 }
 
@@ -238,28 +250,22 @@ connecting_start(ConnectingObject *self)
     Py_CLEAR(self->failed);
     int fd = sock_open(self->family, SOCK_STREAM, self->proto);
     if (fd < 0) {
-        return connecting_failed(self, fa_err_new_errno(fd), CONNECT_FAILED);
+        return connecting_failed(self, fa_err_new_errno(fd));
     }
     self->fd = fd;
     int rc = sock_connect(fd, addr, self->addr.len);
     if (rc == 0) {
+        loop_poll_next(self->loop);
         return CONNECT_DONE;
     }
     if (!connecting_is_pending(rc)) {
-        return connecting_failed(self, fa_err_new_errno(rc), CONNECT_FAILED);
+        return connecting_failed(self, fa_err_new_errno(rc));
     }
     if (connecting_is_loopback(&self->addr)) {
         rc = sock_connect(fd, addr, self->addr.len);
-        if (rc == 0 || rc == -EISCONN) {
-            return CONNECT_DONE;
-        }
-        if (!connecting_is_pending(rc)) {
-            // who tries again and again must let the others live
-            return connecting_failed(self, connecting_call_failed(self, rc),
-                                     CONNECT_LATER);
-        }
+        rc = rc == -EISCONN ? 0 : rc;
     }
-    return connecting_wait(self);
+    return connecting_wait(self, !connecting_is_pending(rc), rc);
 }
 
 fa_connect
