@@ -464,7 +464,9 @@ connect_is_literal(ConnectingObject *self)
     int port;
     PyObject *host = connect_arg(self, CONN_HOST);
     PyObject *number = connect_arg(self, CONN_PORT);
+    PyObject *interleave = connect_arg(self, CONN_INTERLEAVE);
     if (host == NULL || number == NULL || !addr_port(number, &port) ||
+        (interleave != NULL && !PyLong_CheckExact(interleave)) ||
         connect_arg(self, CONN_LOCAL_ADDR) != NULL ||
         !addr_int(self->args[CONN_FAMILY], &self->family) ||
         !addr_int(self->args[CONN_PROTO], &self->proto) ||
