@@ -102,6 +102,7 @@
 #include "net/sockread.c"
 #include "net/sockstream.c"
 #include "net/trouble.c"
+#include "net/wrap.c"
 #include "net/write.c"
 #include "net/writebuf.c"
 

@@ -52,9 +52,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_getaddrinfo_debug",
         # connections and servers (the transports are ours)
         "_connect_sock",
-        "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "connect_accepted_socket",
         "start_tls",
         # not ours yet: UDP, pipes, subprocesses, sendfile
         "create_datagram_endpoint",

@@ -140,6 +140,51 @@ Loop_create_unix_connection(fa_state *st, PyObject *self,
     return connect_coroutine((LoopObject *)self, all, 1);
 }
 
+static PyObject *
+Loop__create_connection_transport(fa_state *st, PyObject *self,
+                                  PyObject *const *args, Py_ssize_t nargs,
+                                  PyObject *kwnames)
+{
+    static const fa_args spec = {
+        .fname = "BaseEventLoop._create_connection_transport", .required = 4,
+        .positional = FA_WRAP_ARGS - !FA_HAS_CONNECTION_CONTEXT, .python = 1,
+        .total = FA_WRAP_ARGS - !FA_HAS_CONNECTION_CONTEXT,
+        .names = {"sock", "protocol_factory", "ssl", "server_hostname",
+                  "server_side", "ssl_handshake_timeout",
+                  "ssl_shutdown_timeout", "context"}};
+    PyObject *out[FA_WRAP_ARGS] = {NULL};
+    if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
+        return connect_refuse(st->asyncio_BaseLoop,
+                              "_create_connection_transport", self, args,
+                              nargs, kwnames);
+    }
+    if (loop_refresh_overrides((LoopObject *)self) < 0) {
+        return NULL;
+    }
+    return wrap_coroutine((LoopObject *)self, out);
+}
+
+static PyObject *
+Loop_connect_accepted_socket(fa_state *st, PyObject *self,
+                             PyObject *const *args, Py_ssize_t nargs,
+                             PyObject *kwnames)
+{
+    static const fa_args spec = {
+        .fname = "BaseEventLoop.connect_accepted_socket", .required = 2,
+        .positional = 2, .python = 1, .total = FA_ACCEPTED_ARGS,
+        .names = {"protocol_factory", "sock", "ssl", "ssl_handshake_timeout",
+                  "ssl_shutdown_timeout"}};
+    PyObject *out[FA_ACCEPTED_ARGS];
+    if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
+        return connect_refuse(st->asyncio_BaseLoop, "connect_accepted_socket",
+                              self, args, nargs, kwnames);
+    }
+    if (loop_refresh_overrides((LoopObject *)self) < 0) {
+        return NULL;
+    }
+    return wrap_accepted((LoopObject *)self, out);
+}
+
 /* -- table ---------------------------------------------------------------------------- */
 
 const fa_coro_def loop_connect_methods[] = {
@@ -179,5 +224,18 @@ const fa_coro_def loop_connect_methods[] = {
      "ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\n"
      "Connect to a Unix socket; returns (transport, protocol). See\n"
      "asyncio.loop.create_unix_connection."},
+    {"_create_connection_transport",
+     "BaseEventLoop._create_connection_transport", NULL,
+     Loop__create_connection_transport,
+     "_create_connection_transport($self, sock, protocol_factory, ssl, "
+     "server_hostname, server_side=False, ssl_handshake_timeout=None, "
+     "ssl_shutdown_timeout=None)\n--\n\n"
+     "Make a transport for a connected socket and wait for connection_made."},
+    {"connect_accepted_socket", "BaseEventLoop.connect_accepted_socket", NULL,
+     Loop_connect_accepted_socket,
+     "connect_accepted_socket($self, protocol_factory, sock, *, ssl=None, "
+     "ssl_handshake_timeout=None, ssl_shutdown_timeout=None)\n--\n\n"
+     "Make a transport for a socket that was accepted elsewhere. See\n"
+     "asyncio.loop.connect_accepted_socket."},
     {NULL, NULL, NULL, NULL, NULL},
 };

@@ -66,7 +66,9 @@
     X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
     X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
     X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
-    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect)
+    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
+    X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
+    X(setblocking)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \

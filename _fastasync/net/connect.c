@@ -3,10 +3,11 @@
    The same steps as in asyncio: find the addresses, try one after the other,
    make a transport of the first that answers, wait until connection_made has
    run. Where nothing has been replaced (plain.c) the attempts are made here
-   (connecting.c); a local address, a strange address, TLS, a given socket are
-   handed to asyncio's own function for that step; and where anything is not as
-   it usually is, to asyncio's function for the whole: connect_forward. Errors in
-   the arguments are found by asyncio too.
+   (connecting.c); a local address or a strange one is handed to asyncio's own
+   function for that step (_connect_sock); and where anything is not as it
+   usually is, and for the race of happy eyeballs, to asyncio's function for the
+   whole: connect_forward. Errors in the arguments are found by asyncio too. A
+   Python socket is made for TLS only.
    Vars of the coroutine: the Connecting. Benchmark: connect_close. */
 #include "net/connect.h"
 
@@ -16,7 +17,7 @@
 
 enum {
     STAGE_BEGIN,
-    STAGE_FORWARDED, /* asyncio's function, or its transport maker, has it */
+    STAGE_FORWARDED, /* asyncio's function, or wrap.c, has it */
     STAGE_RESOLVED,
     STAGE_LOCAL_RESOLVED,
     STAGE_TRIED,   /* loop._connect_sock */
@@ -158,50 +159,40 @@ connect_by_method(CoroObject *co, ConnectingObject *self, PyObject *info)
 
 /* -- the ends ------------------------------------------------------------------------------- */
 
+/* The protocol, the future to be told, and the transport. 0 or -1. */
+static int
+connect_transport(ConnectingObject *self)
+{
+    PyObject *context = NULL;
+    int rc = -1;
+    if (FA_HAS_CONNECTION_CONTEXT) {
+        context = PyContext_CopyCurrent();
+        if (context == NULL) {
+            return -1;
+        }
+    }
+    self->protocol = PyObject_CallNoArgs(self->args[CONN_FACTORY]);
+    if (self->protocol != NULL && loop_check_closed(self->loop) == 0) {
+        Py_XSETREF(self->waiter,
+                   fa_create_future(self->st, (PyObject *)self->loop));
+        rc = self->waiter == NULL ? -1 : connecting_transport(self, context);
+    }
+    Py_XDECREF(context);
+    return rc;
+}
+
 /* Connected: the transport, and wait for its connection_made. */
 static PySendResult
 connect_made(CoroObject *co, ConnectingObject *self)
 {
-    if (connect_arg(self, CONN_SSL) != NULL) { // true: connect_check
+    if (connect_arg(self, CONN_SSL) != NULL) { // true: connect_check_ssl
         return connect_wrap(co, self, connecting_python_socket(self));
     }
-    self->protocol = PyObject_CallNoArgs(self->args[CONN_FACTORY]);
-    if (self->protocol == NULL ||
-        (self->loop->closed && loop_check_closed(self->loop) < 0))
-    {
+    if (connect_transport(self) < 0) {
         connecting_drop(self);
-        return PYGEN_ERROR;
-    }
-    Py_XSETREF(self->waiter,
-               fa_create_future(self->st, (PyObject *)self->loop));
-    if (self->waiter == NULL) {
-        connecting_drop(self);
-        return PYGEN_ERROR;
-    }
-    if (connecting_transport(self) < 0) {
         return PYGEN_ERROR;
     }
     return coro_await(co, STAGE_MADE, Py_NewRef(self->waiter));
-}
-
-/* return transport, protocol; or, if the waiting was given up, close. */
-static PySendResult
-connect_finish(ConnectingObject *self, PyObject *value, PyObject **result)
-{
-    if (value != NULL) {
-        *result = PyTuple_Pack(2, self->transport, self->protocol);
-        return *result == NULL ? PYGEN_ERROR : PYGEN_RETURN;
-    }
-    PyObject *error = fa_err_take();
-    PyObject *res = PyObject_CallMethodNoArgs(self->transport,
-                                              self->st->str_close);
-    if (res == NULL) {
-        fa_err_chain(error);
-        return PYGEN_ERROR;
-    }
-    Py_DECREF(res);
-    fa_err_restore(error);
-    return PYGEN_ERROR;
 }
 
 /* [exc for sub in exceptions for exc in sub] (new). */
@@ -511,21 +502,47 @@ connect_check_ssl(ConnectingObject *self)
     return usable;
 }
 
+/* Is it left to asyncio from the start? With happy eyeballs it is the race that
+   matters; but a single address runs alone, and is not asked for here. */
+static int
+connect_is_unusual(ConnectingObject *self)
+{
+    PyObject *delay = connect_arg(self, CONN_EYEBALLS_DELAY);
+    if (!plain_connects(self->loop)) {
+        return 1;
+    }
+    if (connect_arg(self, CONN_SOCK) != NULL) {
+        return connect_arg(self, CONN_HOST) != NULL ||
+               connect_arg(self, CONN_PORT) != NULL;
+    }
+    return (connect_arg(self, CONN_HOST) == NULL &&
+            connect_arg(self, CONN_PORT) == NULL) ||
+           (delay != NULL && !PyFloat_CheckExact(delay) &&
+            !PyLong_CheckExact(delay));
+}
+
+/* A socket was given: make a transport of it. */
+static PySendResult
+connect_given(CoroObject *co, ConnectingObject *self)
+{
+    PyObject *sock = self->args[CONN_SOCK];
+    int fits = self->unix_path ? wrap_is_unix(self->st, sock)
+                               : wrap_is_stream(self->st, sock);
+    return fits < 0   ? PYGEN_ERROR
+           : fits > 0 ? connect_wrap(co, self, Py_NewRef(sock))
+                      : connect_forward(co, self);
+}
+
 /* create_connection, up to its first await. */
 static PySendResult
 connect_begin(CoroObject *co, ConnectingObject *self)
 {
-    if (!plain_connects(self->loop) ||
-        connect_arg(self, CONN_SOCK) != NULL ||
-        connect_arg(self, CONN_EYEBALLS_DELAY) != NULL ||
-        (connect_arg(self, CONN_HOST) == NULL &&
-         connect_arg(self, CONN_PORT) == NULL))
-    {
-        return connect_forward(co, self);
-    }
-    int usual = connect_check_ssl(self);
+    int usual = connect_is_unusual(self) ? 0 : connect_check_ssl(self);
     if (usual <= 0) {
         return usual < 0 ? PYGEN_ERROR : connect_forward(co, self);
+    }
+    if (connect_arg(self, CONN_SOCK) != NULL) {
+        return connect_given(co, self);
     }
     self->exceptions = PyList_New(0);
     if (self->exceptions == NULL) {
@@ -533,6 +550,9 @@ connect_begin(CoroObject *co, ConnectingObject *self)
     }
     if (connect_is_literal(self)) {
         return connect_next(co, self);
+    }
+    if (connect_arg(self, CONN_EYEBALLS_DELAY) != NULL) {
+        return connect_forward(co, self);
     }
     PyObject *host = connect_arg(self, CONN_HOST);
     PyObject *port = connect_arg(self, CONN_PORT);
@@ -547,8 +567,8 @@ static PySendResult
 connect_begin_unix(CoroObject *co, ConnectingObject *self)
 {
     PyObject *path = connect_arg(self, CONN_PATH);
-    if (!plain_connects(self->loop) || path == NULL ||
-        connect_arg(self, CONN_SOCK) != NULL ||
+    PyObject *sock = connect_arg(self, CONN_SOCK);
+    if (!plain_connects(self->loop) || (path == NULL) == (sock == NULL) ||
         (connect_arg(self, CONN_SERVER_HOSTNAME) != NULL &&
          !PyUnicode_Check(self->args[CONN_SERVER_HOSTNAME])))
     {
@@ -557,6 +577,9 @@ connect_begin_unix(CoroObject *co, ConnectingObject *self)
     int usual = connect_check_ssl(self);
     if (usual <= 0) {
         return usual < 0 ? PYGEN_ERROR : connect_forward(co, self);
+    }
+    if (sock != NULL) {
+        return connect_given(co, self);
     }
     self->address = PyOS_FSPath(path);
     if (self->address == NULL) {
@@ -589,7 +612,8 @@ connect_turn(CoroObject *co, PyObject *value, PyObject **result)
         case STAGE_TOLD:
             return connect_told(co, self, value);
         case STAGE_MADE:
-            return connect_finish(self, value, result);
+            return wrap_finish(self->st, self->transport, self->protocol,
+                               value, result);
         default:
             return value == NULL ? PYGEN_ERROR
                                  : coro_return(co, value, result);

@@ -5,6 +5,7 @@
                getaddrinfo and getnameinfo about them
    resolve.c   the coroutines getaddrinfo, getnameinfo, _ensure_resolved
    connect.c   create_connection, create_unix_connection: the steps
+   wrap.c      connect_accepted_socket, and transports for Python sockets
    connecting.c  the object that holds what such a coroutine knows, and its fd
 
    Everywhere: whatever is not simple and certain is left to asyncio's own
@@ -130,9 +131,24 @@ FA_INTERNAL void connecting_drop(ConnectingObject *self);
    fd is closed. */
 FA_INTERNAL PyObject *connecting_python_socket(ConnectingObject *self);
 
-/* The fd becomes a transport with that protocol, told to `waiter`: 0, or -1 and
-   the fd is closed. */
-FA_INTERNAL int connecting_transport(ConnectingObject *self);
+/* The fd becomes a transport with self->protocol, of which self->waiter is
+   told: 0, or -1 and the fd is closed. `context` may be NULL: a copy of the
+   current one. */
+FA_INTERNAL int connecting_transport(ConnectingObject *self,
+                                     PyObject *context);
+
+/* -- wrap.c ------------------------------------------------------------------------ */
+
+/* It is no SSLSocket (TypeError), and sock.type == SOCK_STREAM; sock.family is
+   AF_UNIX, and the type that: 1, 0 or -1. */
+FA_INTERNAL int wrap_is_stream(fa_state *st, PyObject *sock);
+FA_INTERNAL int wrap_is_unix(fa_state *st, PyObject *sock);
+
+/* The waiter has been told: return transport, protocol; or the await has raised
+   (value NULL): close the transport and raise that. */
+FA_INTERNAL PySendResult wrap_finish(fa_state *st, PyObject *transport,
+                                     PyObject *protocol, PyObject *value,
+                                     PyObject **result);
 
 FA_INTERNAL int connecting_type_init(PyObject *module, fa_state *st);
 

@@ -329,7 +329,7 @@ connecting_peer(const ConnectingObject *self, fa_sockaddr *peer)
 }
 
 int
-connecting_transport(ConnectingObject *self)
+connecting_transport(ConnectingObject *self, PyObject *context)
 {
     fa_sockaddr peer;
     connecting_peer(self, &peer);
@@ -338,7 +338,8 @@ connecting_transport(ConnectingObject *self)
     }
     self->transport = sockstream_connected(self->loop, self->fd, self->family,
                                            self->proto, &peer.raw, peer.len,
-                                           self->protocol, self->waiter);
+                                           self->protocol, self->waiter,
+                                           context);
     if (self->transport == NULL) {
         connecting_drop(self);
         return -1;

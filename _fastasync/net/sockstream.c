@@ -174,13 +174,14 @@ SocketTransport_init(TransportObject *self, PyObject *args, PyObject *kwargs)
 
 PyObject *
 sockstream_new(LoopObject *loop, PyObject *sock, PyObject *protocol,
-               PyObject *waiter, PyObject *extra, PyObject *server)
+               PyObject *waiter, PyObject *extra, PyObject *server,
+               PyObject *context)
 {
     fa_state *st = loop->st;
     TransportObject *self = transport_alloc(st->SocketTransportType, st,
                                             &sockstream_wire);
     if (self != NULL && sockstream_init(self, loop, sock, protocol, waiter,
-                                        extra, server, NULL) < 0)
+                                        extra, server, context) < 0)
     {
         Py_CLEAR(self);
     }
@@ -230,11 +231,11 @@ sockstream_accepted(LoopObject *loop, int fd, const ListenerObject *from,
 PyObject *
 sockstream_connected(LoopObject *loop, int fd, int family, int proto,
                      const struct sockaddr_storage *peer, socklen_t peer_len,
-                     PyObject *protocol, PyObject *waiter)
+                     PyObject *protocol, PyObject *waiter, PyObject *context)
 {
     const int kinds[3] = {family, SOCK_STREAM, proto};
     return sockstream_from_fd(loop, fd, kinds, peer, peer_len, protocol,
-                              waiter, NULL, NULL);
+                              waiter, NULL, context);
 }
 
 /* -- traverse, clear, dealloc ----------------------------------------------------------- */

@@ -198,7 +198,8 @@ FA_INTERNAL PyObject *sockstream_connected(LoopObject *loop, int fd, int family,
                                            const struct sockaddr_storage *peer,
                                            socklen_t peer_len,
                                            PyObject *protocol,
-                                           PyObject *waiter);
+                                           PyObject *waiter,
+                                           PyObject *context);
 
 /* -- life.c: from connection_made to connection_lost --------------------------- */
 

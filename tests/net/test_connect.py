@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import gc
 import os
 import pathlib
@@ -410,9 +411,11 @@ def test_local_addresses(local):
 ])
 def test_wrong_arguments(args, kwargs):
     def scenario(side, loop):
-        said = outcome(loop.create_connection, *args, **kwargs)
-        if said[0] == "returned":
-            said = outcome(loop.run_until_complete, said[1])
+        with support.recorded_warnings():
+            said = outcome(loop.create_connection, *args, **kwargs)
+            if said[0] == "returned":
+                said = outcome(loop.run_until_complete, said[1])
+            gc.collect()  # asyncio forgets a coroutine of its own
         return said
 
     support.compare(scenario)
@@ -899,7 +902,8 @@ def test_is_a_coroutine_function(loop):
     for name in ("create_connection", "create_unix_connection", "getaddrinfo",
                  "getnameinfo"):
         method = getattr(loop, name)
-        assert inspect.iscoroutinefunction(method)
+        if sys.version_info >= (3, 12):  # before, functions in Python only
+            assert inspect.iscoroutinefunction(method)
         assert inspect.signature(method) == inspect.signature(
             getattr(asyncio.SelectorEventLoop, name).__get__(loop))
 
@@ -967,3 +971,122 @@ def test_nothing_is_kept(side, loop):
     first, *_, last = loop.run_until_complete(main())
     assert last - first < 50
     assert isinstance(loop, _fastasync.LoopCore)
+
+
+# -- sockets made elsewhere ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("args, kwargs", [
+    ((), {}), ((Recorder,), {}), ((Recorder, 5), {}), ((Recorder, 5, 6), {}),
+    ((Recorder, 5), {"nope": 1}), ((Recorder, None), {}),
+])
+def test_accepted_wrong_arguments(args, kwargs):
+    def scenario(side, loop):
+        said = outcome(loop.connect_accepted_socket, *args, **kwargs)
+        if said[0] == "returned":
+            said = outcome(loop.run_until_complete, said[1])
+        return said
+
+    support.compare(scenario)
+
+
+@pytest.mark.parametrize("kwargs", [
+    {}, {"ssl_handshake_timeout": 1}, {"ssl_shutdown_timeout": 1},
+    {"ssl": False, "ssl_handshake_timeout": 1}, {"ssl": 5}, {"ssl": True},
+])
+def test_accepted_keywords(kwargs):
+    def scenario(side, loop):
+        ours, theirs = socket.socketpair()
+        with ours, theirs, support.recorded_warnings():
+            said = outcome(loop.run_until_complete,
+                           loop.connect_accepted_socket(Recorder, ours, **kwargs))
+            if said[0] == "returned":
+                transport, protocol = said[1]
+                transport.abort()
+                settle(loop)
+                said = protocol.events, ours.fileno()
+            elif side.ours:
+                settle(loop)
+            gc.collect()
+        return said
+
+    support.compare(scenario)
+
+
+@pytest.mark.parametrize("args", [
+    (), (1, 2, 3), (1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 3, 4)])
+def test_create_connection_transport_arguments(args):
+    def scenario(side, loop):
+        said = outcome(loop._create_connection_transport, *args)
+        if said[0] == "returned":
+            said = outcome(loop.run_until_complete, said[1])
+        return said
+
+    support.compare(scenario)
+
+
+@pytest.mark.parametrize("factory", [boom, lambda: 5])
+@pytest.mark.parametrize("method", ["create_connection", "connect_accepted_socket"])
+def test_factory_fails_with_a_given_socket(factory, method):
+    """From 3.15 on the socket is closed; before it is left alone."""
+    def scenario(side, loop):
+        ours, theirs = socket.socketpair()
+        with ours, theirs, support.recorded_warnings():
+            said = outcome(loop.run_until_complete,
+                           getattr(loop, method)(factory, sock=ours))
+            return said, ours.fileno() == -1, ours.gettimeout()
+
+    support.compare(scenario)
+
+
+@pytest.mark.parametrize("how", ["direct", "sock", "accepted", "unix"])
+def test_context_of_the_connection(how):
+    """What the factory sets is seen by the protocol, or not: by version."""
+    var = contextvars.ContextVar("var", default="unset")
+
+    def scenario(side, loop):
+        seen = []
+
+        def factory():
+            var.set("by factory")
+            return Recorder(connection_made=lambda t: seen.append(var.get()))
+
+        async def main():
+            with short_paths(), contextlib.ExitStack() as stack:
+                if how == "direct":
+                    listener = stack.enter_context(listening())
+                    coro = loop.create_connection(factory, *listener.getsockname())
+                elif how == "unix":
+                    listener = stack.enter_context(socket.socket(socket.AF_UNIX))
+                    listener.bind("path")
+                    listener.listen()
+                    coro = loop.create_unix_connection(factory, "path")
+                else:
+                    ours, theirs = socket.socketpair()
+                    stack.enter_context(theirs)
+                    coro = (loop.create_connection(factory, sock=ours)
+                            if how == "sock" else
+                            loop.connect_accepted_socket(factory, ours))
+                transport, _ = await coro
+                transport.abort()
+            return var.get()
+
+        seen.append(loop.run_until_complete(main()))
+        settle(loop)
+        return seen
+
+    support.compare(scenario)
+
+
+def test_waiting_for_connection_made_is_cancelled(loop):
+    """The transport is closed, and told so."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        protocol = Recorder()
+        coro = loop.connect_accepted_socket(lambda: protocol, ours)
+        coro.send(None)._asyncio_future_blocking = False
+        with pytest.raises(Boom):
+            coro.throw(Boom())
+        settle(loop)
+        assert protocol.events == ["made", ("lost", None)]
+        assert ours.fileno() == -1
