@@ -17,6 +17,7 @@
 #include "base/state.c"
 
 #include "os/clock.c"
+#include "os/dgram.c"
 #include "os/forkmark.c"
 #include "os/poller_epoll.c"
 #include "os/sock.c"
@@ -86,6 +87,11 @@
 
 #include "net/accept.c"
 #include "net/clients.c"
+#include "net/datagram.c"
+#include "net/datagram_addr.c"
+#include "net/datagram_methods.c"
+#include "net/datagram_read.c"
+#include "net/datagram_write.c"
 #include "net/extra.c"
 #include "net/flow.c"
 #include "net/life.c"

@@ -23,7 +23,7 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener)
+    X(SocketTransport) X(DatagramTransport) X(ServerCore) X(Listener)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -38,8 +38,8 @@
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
-    X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
+    X(create_future) X(create_task) X(data_received) X(datagram_received) X(debug) X(done) \
+    X(eof_received) X(error_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
@@ -129,6 +129,7 @@
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
     X(mod_socket, "socket", NULL) \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
+    X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
