@@ -71,6 +71,8 @@ datagram_adopt(DatagramObject *self, PyObject *sock, PyObject *address)
     if (transport_adopt(t, sock) < 0) {
         return -1;
     }
+    // as asyncio: what it is now, though the first datagram may bind it
+    transport_keep_name(t);
     self->family = sock_family(t->fd);
     int known = self->family == AF_INET || self->family == AF_INET6 ||
                 self->family == AF_UNIX;

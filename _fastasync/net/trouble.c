@@ -154,9 +154,18 @@ static PyObject *
 trouble_handle(TransportObject *self, PyObject *callback,
                        PyObject *args)
 {
-    PyObject *stack[4] = {callback, args, (PyObject *)self->loop,
-                          self->context};
-    return PyObject_Vectorcall(self->st->asyncio_Handle, stack, 4, NULL);
+    // the loop's exception handler is run in its context: one that is free
+    PyObject *context = context_enter(self->context);
+    if (context == NULL) {
+        return NULL;
+    }
+    Py_INCREF(context);
+    context_leave(context);
+    PyObject *stack[4] = {callback, args, (PyObject *)self->loop, context};
+    PyObject *handle = PyObject_Vectorcall(self->st->asyncio_Handle, stack, 4,
+                                           NULL);
+    Py_DECREF(context);
+    return handle;
 }
 
 /* "Exception in callback <source>" (new), as asyncio's Handle formats it. */
