@@ -290,7 +290,7 @@ def test_endpoints_that_cannot_be(keywords):
     assert why(asyncio.SelectorEventLoop) == why(fastasync.new_event_loop)
 
 
-def test_socket_given(loop, outside):
+def test_socket_given(loop, outside, side):
     sock = peer()
     transport, protocol = endpoint(loop, sock=sock)
     assert transport._sock is sock and sock.gettimeout() == 0
@@ -300,8 +300,9 @@ def test_socket_given(loop, outside):
         loop.run_until_complete(loop.sock_recv(sock, 1))
     with pytest.raises(RuntimeError, match="is used by transport"):
         loop.add_reader(sock.fileno(), print)
-    with pytest.raises(RuntimeError, match="is used by transport"):
-        endpoint(loop, sock=sock)
+    if side.ours or sys.version_info >= (3, 12):
+        with pytest.raises(RuntimeError, match="is used by transport"):
+            endpoint(loop, sock=sock)
     end(loop, transport)
     assert sock.fileno() == -1
 
@@ -324,7 +325,7 @@ def test_connected_socket_given(loop, outside):
 
 def test_wrong_socket_given(loop):
     with socket.socket() as sock, pytest.raises(
-            ValueError, match="A datagram socket was expected"):
+            ValueError, match="A .* was expected, got <socket"):
         endpoint(loop, sock=sock)
     with peer() as sock, pytest.raises(ValueError, match="sock is specified"):
         endpoint(loop, sock=sock, reuse_port=True)
@@ -1645,6 +1646,7 @@ def test_reference_cycles_go(loop):
     with support.recorded_warnings():
         del transport, protocol
         gc.collect()
+    gc.collect()  # the warning had it
     assert gone() is None
 
 
