@@ -19,7 +19,6 @@ MODES = ("namespace", "policy", "loop_factory")
 
 REASONS = {
     # Work of a later issue: these entries have to go.
-    "later-udp": "not yet: datagram endpoints",
     "later-pipes": "not yet: pipe transports",
     "later-tls": "not yet: our own TLS",
     "later-sendfile": "not yet: sendfile",
