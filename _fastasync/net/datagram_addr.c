@@ -111,7 +111,13 @@ peer_keep(DatagramObject *self, const struct sockaddr *addr, size_t size,
                 return; // it is a cache
             }
         }
+        // in its place or the one beside it
         unsigned at = addr_hash(addr);
+        if (self->peers->of_raw[at].tuple != NULL &&
+            self->peers->of_raw[at ^ 1].tuple == NULL)
+        {
+            at ^= 1;
+        }
         peer = &self->peers->of_raw[at];
         self->peers->of_tuple[addr_hash_tuple(tuple)] = (uint8_t)at;
     }
@@ -151,8 +157,13 @@ datagram_from(DatagramObject *self, const struct sockaddr *addr, socklen_t len)
         return Py_NewRef(self->only.tuple);
     }
     if (self->peers != NULL) {
-        fa_peer *peer = &self->peers->of_raw[addr_hash(addr)];
+        unsigned at = addr_hash(addr);
+        fa_peer *peer = &self->peers->of_raw[at];
         if (FA_LIKELY(peer_is(peer, addr, size))) {
+            return Py_NewRef(peer->tuple);
+        }
+        peer = &self->peers->of_raw[at ^ 1];
+        if (peer_is(peer, addr, size)) {
             return Py_NewRef(peer->tuple);
         }
     }
