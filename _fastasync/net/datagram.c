@@ -168,6 +168,7 @@ DatagramTransport_clear(DatagramObject *self)
     transport_clear(&self->t);
     datagram_drop_inbox(self);
     datagram_forget(self);
+    self->has_address = 0;
     Py_CLEAR(self->address);
     return 0;
 }

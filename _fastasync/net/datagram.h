@@ -67,7 +67,7 @@ typedef struct {
     fa_addr raw;
 } fa_peer;
 
-#define FA_PEERS 64 /* a power of two */
+#define FA_PEERS 256 /* a power of two */
 
 /* Tables for an endpoint that has heard from more than one. */
 typedef struct {

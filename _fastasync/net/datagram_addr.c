@@ -3,7 +3,7 @@
 
    An address comes and goes with every datagram, and making a tuple of it costs
    as much as everything else that is done for one. So the tuples that were made
-   are kept, 64 per endpoint at most, and given out again to datagrams from the
+   are kept, 256 per endpoint at most, and given out again to datagrams from the
    same place; and an echo that passes such a tuple to sendto() finds the raw
    form by the identity of the tuple. Both are exact: raw addresses are compared
    byte for byte, and tuples of str and int cannot change.
@@ -71,16 +71,16 @@ addr_hash(const struct sockaddr *addr)
         mixed = ((words[0] * 31u + words[1]) * 31u + words[2]) * 31u +
                 words[3] * 31u + in->sin6_port;
     }
-    return (mixed * 2654435761u) >> 26;
+    return (mixed * 2654435761u) >> 24;
 }
 
 static inline unsigned
 addr_hash_tuple(PyObject *tuple)
 {
-    return ((uint32_t)((uintptr_t)tuple >> 4) * 2654435761u) >> 26;
+    return ((uint32_t)((uintptr_t)tuple >> 4) * 2654435761u) >> 24;
 }
 
-_Static_assert(FA_PEERS == 1 << 6, "the hashes have 6 bits");
+_Static_assert(FA_PEERS == 1 << 8, "the hashes have 8 bits");
 
 /* How much of a raw address says which one it is: of IPv4 not the padding. */
 static inline size_t

@@ -187,8 +187,12 @@ int FA_COLD
 transport_report_callback(TransportObject *self, PyObject *callback,
                           PyObject *arg)
 {
-    if (fa_err_is_exit() || self->loop == NULL || callback == NULL) {
+    if (fa_err_is_exit() || callback == NULL) {
         return -1;
+    }
+    if (self->loop == NULL) { // lost meanwhile: nobody to report to
+        fa_err_unraisable((PyObject *)self);
+        return 0;
     }
     PyObject *exc = fa_err_take();
     PyObject *loop = Py_NewRef((PyObject *)self->loop);

@@ -1586,6 +1586,75 @@ def test_another_family(loop):
     end(loop, transport)
 
 
+# -- by chance ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_nothing_is_lost_or_reordered(loop, seed):
+    """Unix sockets lose nothing: whatever is done in between, everything
+    arrives, once and in order, and comes back."""
+    import random
+
+    rng = random.Random(seed)
+    sent = []
+
+    def received(transport, data, addr):
+        transport.sendto(data, addr)
+        if rng.random() < 0.1:
+            transport.pause_reading()
+        if rng.random() < 0.03:
+            raise ValueError
+
+    def act():
+        what = rng.random()
+        if what < 0.5:
+            for _ in range(rng.choice([1, 1, 2, 5, 20])):
+                data = b"%d " % len(sent) + bytes(
+                    rng.choice([0, 1, 100, 3000, 70000]))
+                sent.append(data)
+                client.sendto(data)
+        elif what < 0.7:
+            server.resume_reading()
+        elif what < 0.8:
+            at_server.on = {} if at_server.on else {
+                "datagram_received": received}
+        elif what < 0.9:
+            server.set_write_buffer_limits(rng.choice([0, 10, 5000, 70000]))
+        if rng.random() < 0.5:
+            loop.call_soon(act_once)
+
+    def act_once():
+        if len(sent) < 600:
+            act()
+
+    def echo(transport, data, addr):
+        transport.sendto(data, addr)
+
+    with short_paths():
+        server, at_server = endpoint(loop, local_addr="server",
+                                     family=socket.AF_UNIX)
+        client, at_client = endpoint(loop, local_addr="client",
+                                     remote_addr="server",
+                                     family=socket.AF_UNIX)
+        loop.set_exception_handler(lambda *args: None)
+        at_server.on = {"datagram_received": received}
+        while len(sent) < 600:
+            loop.call_soon(act_once)
+            settle(loop, 1) if rng.random() < 0.5 else until(
+                loop, lambda: rng.random() < 0.3)
+        at_server.on = {"datagram_received": echo}
+        server.resume_reading()
+        until(loop, lambda: len(at_server.got) == len(sent))
+        settle(loop, 50)
+        assert at_server.got == sent
+        # all that the server has sent comes, in order
+        numbers = [int(data.split()[0]) for data in at_client.got]
+        assert numbers == sorted(set(numbers))
+        assert {e for e in at_server.events + at_client.events} <= {
+            "made", "pause", "resume"}
+        end(loop, server, client)
+
+
 # -- objects ---------------------------------------------------------------------------
 
 
