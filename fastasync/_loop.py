@@ -62,9 +62,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "start_tls",
         # endpoints (the transport is ours)
         "create_datagram_endpoint",
-        # not ours yet: pipes, subprocesses, sendfile
-        "connect_read_pipe",
-        "connect_write_pipe",
+        # not ours yet: subprocesses, sendfile
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
@@ -104,8 +102,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_read_pipe_transport",
-        "_make_write_pipe_transport",
         "_make_subprocess_transport",
         "_child_watcher_callback",
         "create_unix_connection",

@@ -399,7 +399,9 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_sched_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_run_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_task_methods) < 0 ||
-        loop_add_methods(st->LoopCoreType, loop_io_methods) < 0)
+        loop_add_methods(st->LoopCoreType, loop_io_methods) < 0 ||
+        loop_add_methods(st->LoopCoreType, loop_pipe_methods) < 0 ||
+        loop_pipe_init(st) < 0)
     {
         return -1;
     }

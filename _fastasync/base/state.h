@@ -23,7 +23,8 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(DatagramTransport) X(ServerCore) X(Listener)
+    X(SocketTransport) X(DatagramTransport) X(ServerCore) X(Listener) \
+    X(ReadPipeTransport) X(WritePipeTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -63,7 +64,8 @@
     X(write) X(write_eof) X(writelines) \
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
-    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
+    X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -131,6 +133,8 @@
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
+    X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
+    X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
     X(asyncio_Queue, "asyncio.queues", "Queue") \

@@ -47,6 +47,17 @@ DatagramTransport_set_protocol(TransportObject *self, PyObject *protocol)
 {
     return datagram_none(transport_set_protocol(self, protocol));
 }
+FA_METHOD_ONE(DatagramTransport_set_protocol, TransportObject,
+              "_SelectorTransport.set_protocol", "protocol")
+
+static PyObject *
+DatagramTransport_force_close(TransportObject *self, PyObject *exc)
+{
+    return datagram_none(
+        transport_force_close(self, exc == Py_None ? NULL : exc));
+}
+FA_METHOD_ONE(DatagramTransport_force_close, TransportObject,
+              "_SelectorTransport._force_close", "exc")
 
 static PyObject *
 DatagramTransport_pause_reading(PyObject *self, PyObject *Py_UNUSED(arg))
@@ -137,8 +148,8 @@ PyMethodDef DatagramTransport_methods[] = {
     OWN("sendto", sendto, FAST,
         "sendto($self, data, addr=None)\n--\n\n"
         "Send data to addr, or to the address of the endpoint."),
-    OWN("set_protocol", set_protocol, METH_O,
-        "set_protocol($self, protocol, /)\n--\n\nSet a new protocol."),
+    OWN("set_protocol", set_protocol_kw, FAST,
+        "set_protocol($self, protocol)\n--\n\nSet a new protocol."),
     OWN("pause_reading", pause_reading, METH_NOARGS,
         "pause_reading($self)\n--\n\nPause the receiving end."),
     OWN("resume_reading", resume_reading, METH_NOARGS,
@@ -175,7 +186,7 @@ PyMethodDef DatagramTransport_methods[] = {
     SHARED("_set_write_buffer_limits", set_write_buffer_limits, FAST, NULL),
     SHARED("_maybe_pause_protocol", maybe_pause, METH_NOARGS, NULL),
     SHARED("_maybe_resume_protocol", maybe_resume, METH_NOARGS, NULL),
-    SHARED("_force_close", force_close, METH_O, NULL),
+    OWN("_force_close", force_close_kw, FAST, NULL),
     SHARED("_fatal_error", fatal_error, FAST, NULL),
     SHARED("_call_connection_lost", call_connection_lost, METH_O, NULL),
     {NULL, NULL, 0, NULL},

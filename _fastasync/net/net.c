@@ -1,4 +1,5 @@
 /* net/net.c: the types of this room, in the order they need each other. */
+#include "net/pipe.h"
 #include "net/transport.h"
 
 int
@@ -8,6 +9,7 @@ net_types_init(PyObject *module, fa_state *st)
         datagram_type_init(module, st) < 0 ||
         server_type_init(module, st) < 0 ||
         listener_type_init(module, st) < 0 ||
+        pipe_types_init(module, st) < 0 ||
         accept_functions_init(module) < 0)
     {
         return -1;

@@ -226,6 +226,7 @@ transport_visit(TransportObject *self, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
+    Py_VISIT(self->raw);
     return 0;
 }
 
@@ -249,7 +250,7 @@ transport_clear(TransportObject *self)
     }
     transport_drop_output(self);
     if (self->alive) {
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
     }
     Py_CLEAR(self->dict);
     Py_CLEAR(self->loop);
@@ -259,6 +260,7 @@ transport_clear(TransportObject *self)
     Py_CLEAR(self->extra);
     Py_CLEAR(self->server);
     Py_CLEAR(self->empty_waiter);
+    Py_CLEAR(self->raw);
     return 0;
 }
 
@@ -282,7 +284,7 @@ transport_finalize(PyObject *op)
         if (self->loop != NULL) {
             loop_io_release(self->loop, self->fd, op);
         }
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
         self->conn_lost += self->conn_lost == 0;
         self->closing = 1;
         if (server_detach(self) < 0) {
