@@ -18,14 +18,35 @@
     X(call_soon, FA_OV_CALL_SOON) X(time, FA_OV_TIME) \
     X(call_at, FA_OV_CALL_AT) X(create_task, FA_OV_CREATE_TASK) \
     X(get_debug, FA_OV_GET_DEBUG) X(run_forever, FA_OV_RUN_FOREVER) \
-    X(create_future, FA_OV_CREATE_FUTURE) X(call_later, FA_OV_CALL_LATER)
+    X(create_future, FA_OV_CREATE_FUTURE) X(call_later, FA_OV_CALL_LATER) \
+    X(_add_reader, FA_OV_SOCK_IO) X(_add_writer, FA_OV_SOCK_IO) \
+    X(_remove_reader, FA_OV_SOCK_IO) X(_remove_writer, FA_OV_SOCK_IO) \
+    X(add_reader, FA_OV_SOCK_IO) X(add_writer, FA_OV_SOCK_IO) \
+    X(remove_reader, FA_OV_SOCK_IO) X(remove_writer, FA_OV_SOCK_IO) \
+    X(_ensure_fd_no_transport, FA_OV_SOCK_IO) \
+    X(_ensure_resolved, FA_OV_RESOLVE)
 
-/* Does `loop.name` find anything but LoopCore's method? 1, 0 or -1. */
+/* fastasync.Loop, or whatever first derives from LoopCore. */
+static PyTypeObject *
+loop_python_class(LoopObject *loop)
+{
+    PyTypeObject *core = loop->st->LoopCoreType, *type = Py_TYPE(loop);
+    while (type != core && type->tp_base != core) {
+        type = type->tp_base;
+    }
+    return type;
+}
+
+/* Does `loop.name` find anything but LoopCore's method, or, where that has none,
+   fastasync.Loop's? 1, 0 or -1. */
 static int
 loop_is_overridden(LoopObject *loop, PyObject *dict, PyObject *name)
 {
     PyObject *own = PyDict_GetItemWithError(loop->st->LoopCoreType->tp_dict,
                                             name);
+    if (own == NULL && !PyErr_Occurred()) {
+        own = PyDict_GetItemWithError(loop_python_class(loop)->tp_dict, name);
+    }
     if (own == NULL && PyErr_Occurred()) {
         return -1;
     }
@@ -399,7 +420,8 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_sched_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_run_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_task_methods) < 0 ||
-        loop_add_methods(st->LoopCoreType, loop_io_methods) < 0)
+        loop_add_methods(st->LoopCoreType, loop_io_methods) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_sock_coroutines) < 0)
     {
         return -1;
     }

@@ -278,6 +278,13 @@ fa_weakref_get(PyObject *ref)
 #endif
 }
 
+/* Is that what the weak reference refers to? `obj` is alive. HOT */
+static inline int
+fa_weakref_is(PyObject *ref, PyObject *obj)
+{
+    return ((PyWeakReference *)ref)->wr_object == obj;
+}
+
 /* The type's version tag, 0 while it has none: changes whenever the type or
    one of its bases is modified. */
 static inline unsigned int

@@ -63,7 +63,11 @@
     X(write) X(write_eof) X(writelines) \
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
-    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
+    X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
+    X(_ensure_resolved) X(_remove_reader) X(_remove_writer) X(accept) \
+    X(add_reader) X(add_writer) X(connect) X(remove_reader) \
+    X(remove_writer) X(sendto) X(setblocking)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -130,6 +134,8 @@
     X(mod_socket, "socket", NULL) \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(socket_type, "_socket", "socket") \
+    X(socket_class, "socket", "socket") \
+    X(SelectorLoop, "asyncio.selector_events", "BaseSelectorEventLoop") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
     X(asyncio_Queue, "asyncio.queues", "Queue") \
@@ -203,6 +209,13 @@ typedef struct fa_state {
     uint8_t group_forgets;  /* leaving a TaskGroup drops its errors */
     uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
+
+    /* the inside of a Python socket (net/sockcell.c) */
+    int sock_layout;           /* 0 = not looked at yet, 1 = known, 2 = not */
+    int sock_plain;            /* no method of it has been replaced ... */
+    unsigned int sock_version; /* ... in this version of the class */
+    Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
+    Py_ssize_t sock_closed;
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */

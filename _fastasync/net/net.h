@@ -50,6 +50,16 @@ typedef struct fa_sink {
     int (*fed)(PyObject *protocol, Py_ssize_t n);
 } fa_sink;
 
+/* A coroutine of loop.sock_*() (sockops.c, sockconnect.c). `arg` is what comes
+   after the socket: NULL for accept, a pair for recvfrom_into and sendto. New
+   reference. */
+typedef enum {
+    FA_SOCK_RECV, FA_SOCK_RECV_INTO, FA_SOCK_RECVFROM, FA_SOCK_RECVFROM_INTO,
+    FA_SOCK_SENDALL, FA_SOCK_SENDTO, FA_SOCK_ACCEPT, FA_SOCK_CONNECT,
+} fa_sockop;
+FA_INTERNAL PyObject *sockop_new(LoopObject *loop, fa_sockop op,
+                                 PyObject *sock, PyObject *arg);
+
 /* Types SocketTransport, Server. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
