@@ -38,6 +38,7 @@
 #include "task/awaited_by.c"
 #include "task/bridge.c"
 #include "task/callbacks.c"
+#include "task/chain.c"
 #include "task/closure.c"
 #include "task/coro.c"
 #include "task/coro_await.c"
@@ -116,6 +117,7 @@
 #include "stream/writer.c"
 #include "stream/writer_coros.c"
 
+#include "api/loop_executor.c"
 #include "api/loop_io.c"
 #include "api/loop_run.c"
 #include "api/loop_sched.c"

@@ -38,7 +38,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "shutdown_default_executor",
         "_do_shutdown",
         "_check_default_executor",
-        "run_in_executor",
         "set_default_executor",
         # reports
         "get_exception_handler",

@@ -14,6 +14,9 @@ extern __attribute__((visibility("hidden"))) PyMethodDef loop_run_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_task_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_io_methods[];
 
+extern __attribute__((visibility("hidden"))) PyMethodDef
+    loop_executor_methods[];
+
 /* Those that are coroutines. */
 extern __attribute__((visibility("hidden"))) const fa_coro_def
     loop_sock_coroutines[];

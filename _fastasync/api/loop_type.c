@@ -24,7 +24,8 @@
     X(add_reader, FA_OV_SOCK_IO) X(add_writer, FA_OV_SOCK_IO) \
     X(remove_reader, FA_OV_SOCK_IO) X(remove_writer, FA_OV_SOCK_IO) \
     X(_ensure_fd_no_transport, FA_OV_SOCK_IO) \
-    X(_ensure_resolved, FA_OV_RESOLVE)
+    X(_ensure_resolved, FA_OV_RESOLVE) \
+    X(call_soon_threadsafe, FA_OV_CALL_THREADSAFE)
 
 /* fastasync.Loop, or whatever first derives from LoopCore. */
 static PyTypeObject *
@@ -421,6 +422,7 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_run_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_task_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_io_methods) < 0 ||
+        loop_add_methods(st->LoopCoreType, loop_executor_methods) < 0 ||
         coro_methods_add(st, st->LoopCoreType, loop_sock_coroutines) < 0)
     {
         return -1;

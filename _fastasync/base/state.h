@@ -67,7 +67,9 @@
     X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
     X(_ensure_resolved) X(_remove_reader) X(_remove_writer) X(accept) \
     X(add_reader) X(add_writer) X(connect) X(remove_reader) \
-    X(remove_writer) X(sendto) X(setblocking)
+    X(remove_writer) X(sendto) X(setblocking) \
+    X(_check_callback) X(_check_default_executor) X(_default_executor) \
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -127,6 +129,7 @@
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
+    X(chain_future, "asyncio.futures", "_chain_future") \
     X(mod_base_events, "asyncio.base_events", NULL) \
     X(mod_base_futures, "asyncio.base_futures", NULL) \
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \

@@ -33,6 +33,7 @@ enum {
     FA_OV_CREATE_FUTURE = 1 << 6,
     FA_OV_CALL_LATER = 1 << 7,
     FA_OV_SOCK_IO = 1 << 8, /* any of add_reader and its kin */
+    FA_OV_CALL_THREADSAFE = 1 << 10,
     FA_OV_RESOLVE = 1 << 9, /* _ensure_resolved, by the instance */
 };
 
