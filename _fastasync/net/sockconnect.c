@@ -26,7 +26,7 @@ static int
 accept_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
 {
     fa_state *st = co->st;
-    PyObject *pair = PyObject_CallMethodNoArgs(co->vars[OP_SOCK],
+    PyObject *pair = PyObject_CallMethodNoArgs(co->vars[SOCKOP_SOCK],
                                                st->str_accept);
     if (pair == NULL) {
         return sockop_blocked();
@@ -77,13 +77,13 @@ connect_resolves_plainly(const CoroObject *co)
            !(loop->overridden & FA_OV_RESOLVE);
 }
 
-/* A numeric address is its own resolution: 1 and OP_ARG as getaddrinfo would
+/* A numeric address is its own resolution: 1 and SOCKOP_ARG as getaddrinfo would
    have it, or 0. */
 static int
 connect_is_numeric(CoroObject *co)
 {
-    const fa_sockcell *cell = sockcell(co->vars[OP_SOCK]);
-    PyObject *address = co->vars[OP_ARG];
+    const fa_sockcell *cell = sockcell(co->vars[SOCKOP_SOCK]);
+    PyObject *address = co->vars[SOCKOP_ARG];
     unsigned char binary[sizeof(struct in6_addr)];
     if (!PyTuple_CheckExact(address) || PyTuple_GET_SIZE(address) != 2 ||
         (cell->type != SOCK_STREAM && cell->type != SOCK_DGRAM) ||
@@ -109,7 +109,7 @@ connect_is_numeric(CoroObject *co)
             PyErr_Clear();
             return 0;
         }
-        Py_SETREF(co->vars[OP_ARG], full);
+        Py_SETREF(co->vars[SOCKOP_ARG], full);
     }
     return 1;
 }
@@ -120,7 +120,7 @@ static PyObject *
 connect_resolve(CoroObject *co)
 {
     static const char *const names[] = {"family", "type", "proto"};
-    PyObject *sock = co->vars[OP_SOCK];
+    PyObject *sock = co->vars[SOCKOP_SOCK];
     PyObject *kwargs = PyDict_New();
     for (size_t i = 0; kwargs != NULL && i < FA_ARRAY_LEN(names); i++) {
         PyObject *value = PyObject_GetAttrString(sock, names[i]);
@@ -132,12 +132,12 @@ connect_resolve(CoroObject *co)
     }
     PyObject *aw = NULL;
     if (kwargs != NULL &&
-        PyDict_SetItem(kwargs, co->st->str_loop, co->vars[OP_LOOP]) == 0)
+        PyDict_SetItem(kwargs, co->st->str_loop, co->vars[SOCKOP_LOOP]) == 0)
     {
-        PyObject *method = PyObject_GetAttr(co->vars[OP_LOOP],
+        PyObject *method = PyObject_GetAttr(co->vars[SOCKOP_LOOP],
                                             co->st->str__ensure_resolved);
         PyObject *args = method == NULL ? NULL
-                                        : PyTuple_Pack(1, co->vars[OP_ARG]);
+                                        : PyTuple_Pack(1, co->vars[SOCKOP_ARG]);
         aw = args == NULL ? NULL : PyObject_Call(method, args, kwargs);
         Py_XDECREF(args);
         Py_XDECREF(method);
@@ -166,7 +166,7 @@ connect_take_resolved(CoroObject *co, PyObject *resolved)
         Py_DECREF(info);
         return -1;
     }
-    Py_XSETREF(co->vars[OP_ARG], Py_NewRef(PyTuple_GET_ITEM(info, 4)));
+    Py_XSETREF(co->vars[SOCKOP_ARG], Py_NewRef(PyTuple_GET_ITEM(info, 4)));
     Py_DECREF(info);
     return 0;
 }
@@ -177,7 +177,7 @@ static PySendResult
 connect_start(CoroObject *co, PyObject **result)
 {
     PyObject *done = PyObject_CallMethodOneArg(
-        co->vars[OP_SOCK], co->st->str_connect, co->vars[OP_ARG]);
+        co->vars[SOCKOP_SOCK], co->st->str_connect, co->vars[SOCKOP_ARG]);
     if (done != NULL) {
         Py_DECREF(done);
         return coro_return_none(result);
@@ -202,7 +202,7 @@ connect_ask(CoroObject *co, PyObject **result)
         return coro_return_none(result);
     }
     PyObject *text = PyUnicode_FromFormat("Connect call failed %S",
-                                          co->vars[OP_ARG]);
+                                          co->vars[SOCKOP_ARG]);
     PyObject *exc =
         text == NULL ? NULL
                      : PyObject_CallFunction(PyExc_OSError, "iO", err, text);
@@ -222,10 +222,10 @@ connect_begin(CoroObject *co, PyObject **result)
     if (!sockop_is_direct(co)) {
         return sockop_delegate(co, &connect_def);
     }
-    int family = sockcell(co->vars[OP_SOCK])->family;
+    int family = sockcell(co->vars[SOCKOP_SOCK])->family;
     if ((family == AF_INET || family == AF_INET6) && !connect_is_numeric(co)) {
         PyObject *aw = connect_resolve(co);
-        return aw == NULL ? PYGEN_ERROR : coro_await(co, OP_RESOLVED, aw);
+        return aw == NULL ? PYGEN_ERROR : coro_await(co, SOCKOP_RESOLVED, aw);
     }
     return connect_start(co, result);
 }
@@ -234,14 +234,14 @@ static PySendResult
 connect_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
     switch (co->stage) {
-    case OP_BEGIN:
+    case SOCKOP_BEGIN:
         return connect_begin(co, result);
-    case OP_RESOLVED:
+    case SOCKOP_RESOLVED:
         if (value == NULL || connect_take_resolved(co, value) < 0) {
             return PYGEN_ERROR;
         }
         return connect_start(co, result);
-    case OP_WAITED:
+    case SOCKOP_WAITED:
         sockop_waited(co, &connect_def);
         return value == NULL ? PYGEN_ERROR : connect_ask(co, result);
     default:

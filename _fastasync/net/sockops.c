@@ -48,8 +48,8 @@ sockop_delegate(CoroObject *co, const fa_sockop_def *def)
     if (function == NULL) {
         return PYGEN_ERROR;
     }
-    PyObject *arg = co->vars[OP_ARG], *rest = NULL, *aw = NULL;
-    PyObject *args[] = {co->vars[OP_LOOP], co->vars[OP_SOCK], arg, NULL};
+    PyObject *arg = co->vars[SOCKOP_ARG], *rest = NULL, *aw = NULL;
+    PyObject *args[] = {co->vars[SOCKOP_LOOP], co->vars[SOCKOP_SOCK], arg, NULL};
     size_t nargs = arg == NULL ? 2 : 3;
     if (def->pair) {
         args[2] = PyTuple_GET_ITEM(arg, 0);
@@ -64,14 +64,14 @@ sockop_delegate(CoroObject *co, const fa_sockop_def *def)
     }
     Py_XDECREF(rest);
     Py_DECREF(function);
-    return aw == NULL ? PYGEN_ERROR : coro_await(co, OP_DELEGATED, aw);
+    return aw == NULL ? PYGEN_ERROR : coro_await(co, SOCKOP_DELEGATED, aw);
 }
 
 int
 sockop_is_direct(const CoroObject *co)
 {
     const LoopObject *loop = sockop_loop(co);
-    PyObject *sock = co->vars[OP_SOCK];
+    PyObject *sock = co->vars[SOCKOP_SOCK];
     return !loop->closed && !loop->debug &&
            !(loop->overridden & FA_OV_SOCK_IO) &&
            sockcell_check(co->st, sock) && sockcell(sock)->timeout == 0;
@@ -119,7 +119,7 @@ sockop_check_foreign(const CoroObject *co)
         return 0;
     }
     PyObject *done = PyObject_CallMethod(
-        co->vars[OP_LOOP], "_ensure_fd_no_transport", "i", sockop_fd(co));
+        co->vars[SOCKOP_LOOP], "_ensure_fd_no_transport", "i", sockop_fd(co));
     Py_XDECREF(done);
     return done == NULL ? -1 : 0;
 }
@@ -128,10 +128,10 @@ PySendResult
 sockop_wait(CoroObject *co, const fa_sockop_def *def, int fresh)
 {
     fa_state *st = co->st;
-    PyObject *sock = co->vars[OP_SOCK];
+    PyObject *sock = co->vars[SOCKOP_SOCK];
     PyObject *fut = sockop_check_foreign(co) < 0
                         ? NULL
-                        : fa_create_future(st, co->vars[OP_LOOP]);
+                        : fa_create_future(st, co->vars[SOCKOP_LOOP]);
     if (fut == NULL) {
         return PYGEN_ERROR;
     }
@@ -142,15 +142,15 @@ sockop_wait(CoroObject *co, const fa_sockop_def *def, int fresh)
         Py_DECREF(fut);
         return rc < 0 ? PYGEN_ERROR : sockop_delegate(co, def);
     }
-    co->number = (co->number & ~(int64_t)((1 << OP_FD_BITS) - 1)) | fd;
-    co->vars[OP_FUT] = Py_NewRef(fut);
+    co->number = (co->number & ~(int64_t)((1 << SOCKOP_FD_BITS) - 1)) | fd;
+    co->vars[SOCKOP_FUT] = Py_NewRef(fut);
     if (FA_UNLIKELY(sockcell_hold(st, sock) < 0)) {
         Py_DECREF(fut);
         loop_kept_leave(sockop_loop(co), fd, def->dir, fut);
-        Py_CLEAR(co->vars[OP_FUT]);
+        Py_CLEAR(co->vars[SOCKOP_FUT]);
         return PYGEN_ERROR;
     }
-    PySendResult status = coro_await(co, OP_WAITED, fut);
+    PySendResult status = coro_await(co, SOCKOP_WAITED, fut);
     if (FA_UNLIKELY(status == PYGEN_ERROR)) { // a strange future
         sockop_waited(co, def);
     }
@@ -160,14 +160,14 @@ sockop_wait(CoroObject *co, const fa_sockop_def *def, int fresh)
 void
 sockop_waited(CoroObject *co, const fa_sockop_def *def)
 {
-    PyObject *fut = co->vars[OP_FUT];
-    co->vars[OP_FUT] = NULL;
+    PyObject *fut = co->vars[SOCKOP_FUT];
+    co->vars[SOCKOP_FUT] = NULL;
     PyObject *raised = PyErr_Occurred() ? fa_err_take() : NULL;
     loop_kept_leave(sockop_loop(co),
-                    (int)(co->number & ((1 << OP_FD_BITS) - 1)), def->dir,
+                    (int)(co->number & ((1 << SOCKOP_FD_BITS) - 1)), def->dir,
                     fut);
     Py_DECREF(fut);
-    sockcell_drop(co->st, co->vars[OP_SOCK]);
+    sockcell_drop(co->st, co->vars[SOCKOP_SOCK]);
     if (raised != NULL) {
         fa_err_restore(raised);
     }
@@ -181,13 +181,13 @@ sockop_try(CoroObject *co, const fa_sockop_def *def, PyObject **result)
     if (FA_LIKELY(rc == 1)) {
         return PYGEN_RETURN;
     }
-    if (rc == OP_ASK) {
+    if (rc == SOCKOP_ASK) {
         return sockop_delegate(co, def);
     }
     if (rc < 0) {
         return PYGEN_ERROR;
     }
-    loop_kept_drained(sockop_loop(co), fd, co->vars[OP_SOCK], def->dir);
+    loop_kept_drained(sockop_loop(co), fd, co->vars[SOCKOP_SOCK], def->dir);
     return sockop_wait(co, def, 0);
 }
 
@@ -195,20 +195,20 @@ PySendResult
 sockop_run(CoroObject *co, const fa_sockop_def *def, PyObject *value,
            PyObject **result)
 {
-    if (co->stage == OP_BEGIN) {
+    if (co->stage == SOCKOP_BEGIN) {
         int rc = sockop_is_direct(co) ? def->begin(co) : 0;
         if (FA_UNLIKELY(rc <= 0)) {
             return rc < 0 ? PYGEN_ERROR : sockop_delegate(co, def);
         }
         if (def->dir == FA_IN &&
             !loop_kept_ready(sockop_loop(co), sockop_fd(co),
-                             co->vars[OP_SOCK], FA_IN))
+                             co->vars[SOCKOP_SOCK], FA_IN))
         {
             return sockop_wait(co, def, 0);
         }
         return sockop_try(co, def, result);
     }
-    if (co->stage == OP_WAITED) {
+    if (co->stage == SOCKOP_WAITED) {
         sockop_waited(co, def);
         if (FA_UNLIKELY(value == NULL)) {
             return PYGEN_ERROR;
@@ -242,7 +242,7 @@ recv_size(CoroObject *co, PyObject *arg)
         return 0;
     }
     long long size = PyLong_AsLongLongAndOverflow(arg, &overflow);
-    if (overflow || size <= 0 || size >= OP_NUMBER_MAX) {
+    if (overflow || size <= 0 || size >= SOCKOP_NUMBER_MAX) {
         return 0;
     }
     sockop_set_number(co, size);
@@ -252,7 +252,7 @@ recv_size(CoroObject *co, PyObject *arg)
 static int
 recv_begin(CoroObject *co)
 {
-    return recv_size(co, co->vars[OP_ARG]);
+    return recv_size(co, co->vars[SOCKOP_ARG]);
 }
 
 /* A little memory for what is mostly little. HOT */
@@ -270,7 +270,7 @@ recv_small(CoroObject *co, int fd, size_t size, PyObject **result)
         return recv_failed(n);
     }
     if (n > 0 && (size_t)n < room) {
-        loop_kept_short(loop, fd, co->vars[OP_SOCK]);
+        loop_kept_short(loop, fd, co->vars[SOCKOP_SOCK]);
     }
     else if ((size_t)n == FA_SCRATCH_SIZE && room < size) {
         loop_kept_learn(loop, fd, (size_t)n);
@@ -295,7 +295,7 @@ recv_large(CoroObject *co, int fd, size_t size, PyObject **result)
     loop_kept_learn(sockop_loop(co), fd, (size_t)n);
     if ((size_t)n < size) {
         if (n > 0) {
-            loop_kept_short(sockop_loop(co), fd, co->vars[OP_SOCK]);
+            loop_kept_short(sockop_loop(co), fd, co->vars[SOCKOP_SOCK]);
         }
         if (_PyBytes_Resize(&data, n) < 0) {
             return -1;
@@ -312,7 +312,7 @@ recv_attempt(CoroObject *co, int fd, PyObject **result)
     if (FA_LIKELY(size <= FA_SCRATCH_SIZE)) {
         return recv_small(co, fd, size, result);
     }
-    if (sockcell(co->vars[OP_SOCK])->type != SOCK_STREAM) {
+    if (sockcell(co->vars[SOCKOP_SOCK])->type != SOCK_STREAM) {
         return recv_large(co, fd, size, result); // or it is cut off
     }
     size_t room = loop_kept_large(sockop_loop(co), fd);
@@ -339,13 +339,13 @@ static int
 recv_into_attempt(CoroObject *co, int fd, PyObject **result)
 {
     Py_buffer view;
-    if (PyObject_GetBuffer(co->vars[OP_ARG], &view, PyBUF_WRITABLE) < 0) {
+    if (PyObject_GetBuffer(co->vars[SOCKOP_ARG], &view, PyBUF_WRITABLE) < 0) {
         PyErr_Clear();
-        return OP_ASK; // it has the words for that
+        return SOCKOP_ASK; // it has the words for that
     }
     if (view.len == 0) {
         PyBuffer_Release(&view);
-        return OP_ASK;
+        return SOCKOP_ASK;
     }
     fd = sockop_fd(co); // the buffer may be an object of Python's
     ssize_t n = sock_recvfrom(fd, view.buf, (size_t)view.len, NULL, NULL);
@@ -355,7 +355,7 @@ recv_into_attempt(CoroObject *co, int fd, PyObject **result)
         return recv_failed(n);
     }
     if (is_short) {
-        loop_kept_short(sockop_loop(co), fd, co->vars[OP_SOCK]);
+        loop_kept_short(sockop_loop(co), fd, co->vars[SOCKOP_SOCK]);
     }
     *result = PyLong_FromSsize_t(n);
     return *result == NULL ? -1 : 1;
@@ -371,7 +371,7 @@ static const fa_sockop_def recv_into_def = {
 static int
 has_known_address(const CoroObject *co)
 {
-    int family = sockcell(co->vars[OP_SOCK])->family;
+    int family = sockcell(co->vars[SOCKOP_SOCK])->family;
     return family == AF_INET || family == AF_INET6 || family == AF_UNIX;
 }
 
@@ -398,7 +398,7 @@ recvfrom_pair(PyObject *value, const struct sockaddr_storage *addr,
 static int
 recvfrom_begin(CoroObject *co)
 {
-    return has_known_address(co) && recv_size(co, co->vars[OP_ARG]);
+    return has_known_address(co) && recv_size(co, co->vars[SOCKOP_ARG]);
 }
 
 static int
@@ -457,9 +457,9 @@ has_byte_items(PyObject *data)
 static int
 recvfrom_into_begin(CoroObject *co)
 {
-    PyObject *nbytes = PyTuple_GET_ITEM(co->vars[OP_ARG], 1);
+    PyObject *nbytes = PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 1);
     if (!has_known_address(co) ||
-        !has_byte_items(PyTuple_GET_ITEM(co->vars[OP_ARG], 0)))
+        !has_byte_items(PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 0)))
     {
         return 0;
     }
@@ -474,15 +474,15 @@ recvfrom_into_attempt(CoroObject *co, int fd, PyObject **result)
     socklen_t len = sizeof(addr);
     int64_t size = sockop_number(co);
     Py_buffer view;
-    if (PyObject_GetBuffer(PyTuple_GET_ITEM(co->vars[OP_ARG], 0), &view,
+    if (PyObject_GetBuffer(PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 0), &view,
                            PyBUF_WRITABLE) < 0)
     {
         PyErr_Clear();
-        return OP_ASK;
+        return SOCKOP_ASK;
     }
     if (view.len == 0 || size > view.len) {
         PyBuffer_Release(&view);
-        return OP_ASK;
+        return SOCKOP_ASK;
     }
     ssize_t n = sock_recvfrom(fd, view.buf,
                               (size_t)(size > 0 ? size : view.len),
@@ -502,7 +502,7 @@ static const fa_sockop_def recvfrom_into_def = {
 static int
 sendall_begin(CoroObject *co)
 {
-    return has_byte_items(co->vars[OP_ARG]);
+    return has_byte_items(co->vars[SOCKOP_ARG]);
 }
 
 /* The next piece, as memory that stays valid as long as no Python code runs.
@@ -510,7 +510,7 @@ sendall_begin(CoroObject *co)
 static int
 sendall_piece(const CoroObject *co, const char **memory, Py_ssize_t *size)
 {
-    PyObject *data = co->vars[OP_ARG];
+    PyObject *data = co->vars[SOCKOP_ARG];
     if (PyBytes_CheckExact(data)) {
         *memory = PyBytes_AS_STRING(data);
         *size = PyBytes_GET_SIZE(data);
@@ -535,14 +535,14 @@ sendall_piece(const CoroObject *co, const char **memory, Py_ssize_t *size)
 static int
 sendall_pin(CoroObject *co)
 {
-    if (co->stage != OP_BEGIN || PyBytes_CheckExact(co->vars[OP_ARG])) {
+    if (co->stage != SOCKOP_BEGIN || PyBytes_CheckExact(co->vars[SOCKOP_ARG])) {
         return 0;
     }
-    PyObject *view = PyMemoryView_FromObject(co->vars[OP_ARG]);
+    PyObject *view = PyMemoryView_FromObject(co->vars[SOCKOP_ARG]);
     if (view == NULL) {
         return -1;
     }
-    Py_SETREF(co->vars[OP_ARG], view);
+    Py_SETREF(co->vars[SOCKOP_ARG], view);
     return 0;
 }
 
@@ -581,9 +581,9 @@ static const fa_sockop_def sendall_def = {
 static int
 sendto_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
 {
-    PyObject *args[] = {co->vars[OP_SOCK],
-                        PyTuple_GET_ITEM(co->vars[OP_ARG], 0),
-                        PyTuple_GET_ITEM(co->vars[OP_ARG], 1)};
+    PyObject *args[] = {co->vars[SOCKOP_SOCK],
+                        PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 0),
+                        PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 1)};
     *result = PyObject_VectorcallMethod(co->st->str_sendto, args, 3, NULL);
     return *result == NULL ? sockop_blocked() : 1;
 }
@@ -627,7 +627,7 @@ sockop_new(LoopObject *loop, fa_sockop op, PyObject *sock, PyObject *arg)
     CoroObject *co = coro_new_fleeting(loop->st, kinds[op], (PyObject *)loop,
                                        sock);
     if (co != NULL) {
-        co->vars[OP_ARG] = Py_XNewRef(arg);
+        co->vars[SOCKOP_ARG] = Py_XNewRef(arg);
     }
     return (PyObject *)co;
 }

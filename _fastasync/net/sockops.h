@@ -8,50 +8,50 @@
 
 /* The variables of each such coroutine. `number` is the fd that it waits for,
    and above it its own: how much to receive, how much has been sent. */
-enum { OP_LOOP, OP_SOCK, OP_ARG, OP_FUT };
+enum { SOCKOP_LOOP, SOCKOP_SOCK, SOCKOP_ARG, SOCKOP_FUT };
 
-#define OP_FD_BITS 24
-#define OP_NUMBER_MAX (INT64_C(1) << (62 - OP_FD_BITS))
+#define SOCKOP_FD_BITS 24
+#define SOCKOP_NUMBER_MAX (INT64_C(1) << (62 - SOCKOP_FD_BITS))
 
 static inline int64_t
 sockop_number(const CoroObject *co)
 {
-    return co->number >> OP_FD_BITS;
+    return co->number >> SOCKOP_FD_BITS;
 }
 
 static inline void
 sockop_set_number(CoroObject *co, int64_t number)
 {
-    co->number = number << OP_FD_BITS |
-                 (co->number & ((1 << OP_FD_BITS) - 1));
+    co->number = number << SOCKOP_FD_BITS |
+                 (co->number & ((1 << SOCKOP_FD_BITS) - 1));
 }
 
 static inline LoopObject *
 sockop_loop(const CoroObject *co)
 {
-    return (LoopObject *)co->vars[OP_LOOP];
+    return (LoopObject *)co->vars[SOCKOP_LOOP];
 }
 
 /* The fd as the socket has it now, -1 = closed. HOT */
 static inline int
 sockop_fd(const CoroObject *co)
 {
-    return sockcell(co->vars[OP_SOCK])->fd;
+    return sockcell(co->vars[SOCKOP_SOCK])->fd;
 }
 
 /* What one of these coroutines does. Constant. */
 typedef struct {
     const char *name; /* "sock_recv" */
     int dir;          /* what it waits for */
-    int pair;         /* OP_ARG is a tuple of two arguments */
+    int pair;         /* SOCKOP_ARG is a tuple of two arguments */
     /* Once, at the start: 1; 0 = leave it all to asyncio's function; -1. */
     int (*begin)(CoroObject *co);
     /* The call itself: 1 and its result (new) in *result; 0 = it would block;
-       -1 with an exception; OP_ASK = asyncio's function knows. */
+       -1 with an exception; SOCKOP_ASK = asyncio's function knows. */
     int (*attempt)(CoroObject *co, int fd, PyObject **result);
 } fa_sockop_def;
 
-#define OP_ASK 2
+#define SOCKOP_ASK 2
 
 /* May C do it: nothing on the way has been replaced in Python, and the socket
    is one whose inside we know? HOT */
@@ -61,9 +61,9 @@ FA_INTERNAL int sockop_is_direct(const CoroObject *co);
 FA_INTERNAL PySendResult sockop_run(CoroObject *co, const fa_sockop_def *def,
                                     PyObject *value, PyObject **result);
 
-/* The next turn, of stage OP_WAITED, begins with sockop_waited. `fresh` as for
+/* The next turn, of stage SOCKOP_WAITED, begins with sockop_waited. `fresh` as for
    loop_kept_wait. HOT */
-enum { OP_BEGIN, OP_WAITED, OP_DELEGATED, OP_RESOLVED };
+enum { SOCKOP_BEGIN, SOCKOP_WAITED, SOCKOP_DELEGATED, SOCKOP_RESOLVED };
 FA_INTERNAL PySendResult sockop_wait(CoroObject *co, const fa_sockop_def *def,
                                      int fresh);
 FA_INTERNAL void sockop_waited(CoroObject *co, const fa_sockop_def *def);
