@@ -35,6 +35,9 @@
 /* So many events in a row that nobody waited for: stop watching. */
 #define KEPT_IDLE_MAX 4
 
+/* So many small receives in a row: it does not receive much any more. */
+#define KEPT_SMALL_MAX 8
+
 /* A second waiter, and further ones. */
 struct fa_wait {
     fa_wait *next;
@@ -85,13 +88,22 @@ loop_kept_short(LoopObject *loop, int fd, PyObject *sock)
 void
 loop_kept_learn(LoopObject *loop, int fd, size_t n)
 {
-    if (fd >= 0 && fd < loop->fd_count) {
-        unsigned log = 0;
-        while (n >= FA_SCRATCH_SIZE / 2 && n >> log > 1 && log < 40) {
-            log++;
-        }
-        loop->fds[fd].large = log & 63;
+    if (fd < 0 || fd >= loop->fd_count) {
+        return;
     }
+    fa_fdslot *slot = &loop->fds[fd];
+    if (n < FA_SCRATCH_SIZE / 4) {
+        if (slot->large && ++slot->small == KEPT_SMALL_MAX) {
+            slot->large = 0;
+        }
+        return;
+    }
+    unsigned log = 1;
+    while (n >> log > 1 && log < 40) {
+        log++;
+    }
+    slot->large = log & 63;
+    slot->small = 0;
 }
 
 size_t

@@ -60,8 +60,9 @@ typedef struct {
     uint8_t idle;  /* kept: so many reports that nobody waited for */
     unsigned tcp : 1; /* kept: plain TCP */
     unsigned odd : 1; /* kept: more than data has been reported */
-    unsigned large : 6; /* kept: log2 of how much the last call received, if
-                           that was much; the caller's own */
+    unsigned large : 6; /* log2 of how much a call received lately, if that was
+                           much (loop_kept_learn) */
+    uint8_t small;      /* so many calls in a row received little since then */
 } fa_fdslot;
 
 /* One run of a loop (level.c). It belongs to the C frame of that run and is
@@ -336,8 +337,9 @@ FA_INTERNAL void loop_kept_short(LoopObject *loop, int fd, PyObject *sock);
 FA_INTERNAL int loop_kept_wait(LoopObject *loop, int fd, PyObject *sock,
                                int dir, int fresh, fa_run run, PyObject *obj);
 
-/* How much the last call on the fd has received, roughly, where it received
-   more than fits into the scratch buffer; 0 = that was not so, or is not known. */
+/* A call on the fd has received n bytes, and would have taken more than fits
+   into the scratch buffer. / How much such a call received lately, roughly, where
+   that was much; 0 = it was not, or is not known. */
 FA_INTERNAL void loop_kept_learn(LoopObject *loop, int fd, size_t n);
 FA_INTERNAL size_t loop_kept_large(LoopObject *loop, int fd);
 

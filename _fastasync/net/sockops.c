@@ -272,7 +272,7 @@ recv_small(CoroObject *co, int fd, size_t size, PyObject **result)
     if (n > 0 && (size_t)n < room) {
         loop_kept_short(loop, fd, co->vars[SOCKOP_SOCK]);
     }
-    else if ((size_t)n == FA_SCRATCH_SIZE && room < size) {
+    if ((size_t)n >= FA_SCRATCH_SIZE / 4 && room < size) {
         loop_kept_learn(loop, fd, (size_t)n);
     }
     *result = PyBytes_FromStringAndSize(scratch, n);
@@ -315,11 +315,11 @@ recv_attempt(CoroObject *co, int fd, PyObject **result)
     if (sockcell(co->vars[SOCKOP_SOCK])->type != SOCK_STREAM) {
         return recv_large(co, fd, size, result); // or it is cut off
     }
-    size_t room = loop_kept_large(sockop_loop(co), fd);
-    if (room <= FA_SCRATCH_SIZE / 2) {
+    size_t room = 8 * loop_kept_large(sockop_loop(co), fd);
+    if (room <= FA_SCRATCH_SIZE) {
         return recv_small(co, fd, size, result);
     }
-    return recv_large(co, fd, size < room * 4 ? size : room * 4, result);
+    return recv_large(co, fd, size < room ? size : room, result);
 }
 
 static const fa_sockop_def recv_def = {
