@@ -94,6 +94,7 @@
 #include "net/listener.c"
 #include "net/net.c"
 #include "net/protocol.c"
+#include "net/sendfile.c"
 #include "net/server.c"
 #include "net/sockcell.c"
 #include "net/sockconnect.c"

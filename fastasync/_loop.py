@@ -100,7 +100,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_make_subprocess_transport",
         "_child_watcher_callback",
         "create_unix_connection",
-        "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
         "_sock_add_cancellation_callback",

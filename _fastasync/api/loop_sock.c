@@ -77,6 +77,24 @@ MAKE(sock_connect, FA_SOCK_CONNECT, sock_make)
 MAKE(sock_accept, FA_SOCK_ACCEPT, sock_make)
 #undef MAKE
 
+static const fa_args sendfile_native_spec = {
+    .fname = "_UnixSelectorEventLoop._sock_sendfile_native", .required = 4,
+    .positional = 4, .python = 1, .total = 4,
+    .names = {"sock", "file", "offset", "count"},
+};
+
+static PyObject *
+sock_sendfile_native_make(fa_state *Py_UNUSED(st), PyObject *self,
+                          PyObject *const *args, Py_ssize_t nargs,
+                          PyObject *kwnames)
+{
+    PyObject *out[4];
+    if (fa_args_parse(&sendfile_native_spec, args, nargs, kwnames, out) < 0) {
+        return NULL;
+    }
+    return sendfile_new((LoopObject *)self, out[0], out[1], out[2], out[3]);
+}
+
 #define ROW(name, doc) \
     {#name, "BaseSelectorEventLoop." #name, NULL, name##_make, doc}
 const fa_coro_def loop_sock_coroutines[] = {
@@ -111,6 +129,10 @@ const fa_coro_def loop_sock_coroutines[] = {
         "sock_accept($self, /, sock)\n--\n\n"
         "Accept a connection; return its non-blocking socket and the address of\n"
         "the other end. See asyncio.loop.sock_accept."),
+    {"_sock_sendfile_native", "_UnixSelectorEventLoop._sock_sendfile_native",
+     NULL, sock_sendfile_native_make,
+     "_sock_sendfile_native($self, /, sock, file, offset, count)\n--\n\n"
+     "The half of sock_sendfile() that uses the system call."},
     {NULL, NULL, NULL, NULL, NULL},
 };
 #undef ROW

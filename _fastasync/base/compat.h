@@ -57,6 +57,8 @@
 #define FA_HAS_GROUP_RECANCEL FA_PY313
 /* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
 #define FA_HAS_GROUP_CANCEL FA_PY315
+/* a sendfile that has sent nothing sets the position of the file too */
+#define FA_HAS_SENDFILE_SEEK FA_PY314
 /* _chain_future copies at once what ends in the loop's own thread */
 #define FA_HAS_CHAIN_HERE FA_PY314
 /* gather handles futures that are done already before it returns. */

@@ -135,10 +135,15 @@
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
     X(mod_socket, "socket", NULL) \
+    X(mod_os, "os", NULL) \
+    X(os_sendfile, "os", "sendfile") \
+    X(UnsupportedOperation, "io", "UnsupportedOperation") \
+    X(SendfileNotAvailableError, "asyncio.exceptions", \
+      "SendfileNotAvailableError") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(socket_type, "_socket", "socket") \
     X(socket_class, "socket", "socket") \
-    X(SelectorLoop, "asyncio.selector_events", "BaseSelectorEventLoop") \
+    X(SelectorLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
     X(asyncio_Queue, "asyncio.queues", "Queue") \

@@ -185,6 +185,18 @@ kept_append(fa_fdslot *slot, int dir, fa_run run, PyObject *obj)
     return 0;
 }
 
+/* Somebody else, who knows nothing of us, watches the other direction (and not
+   edge triggered): wait as he does. 0 or -1. */
+static int FA_COLD
+kept_share(LoopObject *loop, int fd, int dir, fa_run run, PyObject *obj)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    if ((dir == FA_IN ? slot->in.run : slot->out.run) != NULL) {
+        return kept_append(slot, dir, run, obj);
+    }
+    return loop_io_start(loop, fd, dir, run, obj) < 0 ? -1 : 0;
+}
+
 int
 loop_kept_wait(LoopObject *loop, int fd, PyObject *sock, int dir, int fresh,
                fa_run run, PyObject *obj)
@@ -193,11 +205,15 @@ loop_kept_wait(LoopObject *loop, int fd, PyObject *sock, int dir, int fresh,
         return -1;
     }
     fa_fdslot *slot = &loop->fds[fd];
+    const fa_iocb *mine = dir == FA_IN ? &slot->in : &slot->out;
+    const fa_iocb *other = dir == FA_IN ? &slot->out : &slot->in;
     if (FA_UNLIKELY(slot->owner != NULL ||
-                    (slot->in.run != NULL && slot->in.run != run) ||
-                    (slot->out.run != NULL && slot->out.run != run)))
+                    (mine->run != NULL && mine->run != run)))
     {
         return 1;
+    }
+    if (FA_UNLIKELY(other->run != NULL && other->run != run)) {
+        return kept_share(loop, fd, dir, run, obj);
     }
     if (kept_slot(loop, fd, sock) == NULL && kept_adopt(slot, fd, sock) < 0) {
         return -1;

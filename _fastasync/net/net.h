@@ -60,6 +60,16 @@ typedef enum {
 FA_INTERNAL PyObject *sockop_new(LoopObject *loop, fa_sockop op,
                                  PyObject *sock, PyObject *arg);
 
+/* The coroutine loop._sock_sendfile_native(sock, file, offset, count)
+   (sendfile.c). New reference. */
+FA_INTERNAL PyObject *sendfile_new(LoopObject *loop, PyObject *sock,
+                                   PyObject *file, PyObject *offset,
+                                   PyObject *count);
+
+/* loop_io_claim for a transport that has let sendfile use its fd: nothing if it
+   has lost its connection meanwhile, and the fd may be another's. 0 or -1. */
+FA_INTERNAL int sockstream_claim(LoopObject *loop, PyObject *transport);
+
 /* Types SocketTransport, Server. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 

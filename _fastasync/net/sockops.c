@@ -49,12 +49,13 @@ sockop_delegate(CoroObject *co, const fa_sockop_def *def)
         return PYGEN_ERROR;
     }
     PyObject *arg = co->vars[SOCKOP_ARG], *rest = NULL, *aw = NULL;
-    PyObject *args[] = {co->vars[SOCKOP_LOOP], co->vars[SOCKOP_SOCK], arg, NULL};
+    PyObject *args[5] = {co->vars[SOCKOP_LOOP], co->vars[SOCKOP_SOCK], arg};
     size_t nargs = arg == NULL ? 2 : 3;
-    if (def->pair) {
-        args[2] = PyTuple_GET_ITEM(arg, 0);
-        args[3] = PyTuple_GET_ITEM(arg, 1);
-        nargs = 4;
+    if (def->spread) {
+        for (int i = 0; i < def->spread; i++) {
+            args[2 + i] = PyTuple_GET_ITEM(arg, i);
+        }
+        nargs = 2 + (size_t)def->spread;
     }
     else if (def->dir == FA_OUT && sockop_number(co) > 0) {
         args[2] = rest = sockop_rest(co, arg);
@@ -140,7 +141,11 @@ sockop_wait(CoroObject *co, const fa_sockop_def *def, int fresh)
                             sockop_ready, fut);
     if (FA_UNLIKELY(rc != 0)) {
         Py_DECREF(fut);
-        return rc < 0 ? PYGEN_ERROR : sockop_delegate(co, def);
+        if (rc < 0) {
+            return PYGEN_ERROR;
+        }
+        return def->refused != NULL ? def->refused(co)
+                                    : sockop_delegate(co, def);
     }
     co->number = (co->number & ~(int64_t)((1 << SOCKOP_FD_BITS) - 1)) | fd;
     co->vars[SOCKOP_FUT] = Py_NewRef(fut);
@@ -493,7 +498,7 @@ recvfrom_into_attempt(CoroObject *co, int fd, PyObject **result)
 }
 
 static const fa_sockop_def recvfrom_into_def = {
-    .name = "sock_recvfrom_into", .dir = FA_IN, .pair = 1,
+    .name = "sock_recvfrom_into", .dir = FA_IN, .spread = 2,
     .begin = recvfrom_into_begin, .attempt = recvfrom_into_attempt,
 };
 
@@ -589,7 +594,7 @@ sendto_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
 }
 
 static const fa_sockop_def sendto_def = {
-    .name = "sock_sendto", .dir = FA_OUT, .pair = 1,
+    .name = "sock_sendto", .dir = FA_OUT, .spread = 2,
     .begin = always_begin, .attempt = sendto_attempt,
 };
 

@@ -43,12 +43,16 @@ sockop_fd(const CoroObject *co)
 typedef struct {
     const char *name; /* "sock_recv" */
     int dir;          /* what it waits for */
-    int pair;         /* SOCKOP_ARG is a tuple of two arguments */
+    int spread;       /* SOCKOP_ARG is a tuple that begins with so many
+                         arguments; 0 = it is the argument */
     /* Once, at the start: 1; 0 = leave it all to asyncio's function; -1. */
     int (*begin)(CoroObject *co);
     /* The call itself: 1 and its result (new) in *result; 0 = it would block;
        -1 with an exception; SOCKOP_ASK = asyncio's function knows. */
     int (*attempt)(CoroObject *co, int fd, PyObject **result);
+    /* Somebody else watches the fd: what to do instead of waiting; NULL = leave
+       the rest to asyncio's function. */
+    PySendResult (*refused)(CoroObject *co);
 } fa_sockop_def;
 
 #define SOCKOP_ASK 2
