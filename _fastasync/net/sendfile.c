@@ -284,7 +284,7 @@ sendfile_begin(CoroObject *co, PyObject **result)
 }
 
 static PySendResult
-sendfile_turn(CoroObject *co, PyObject *value, PyObject **result)
+sendfile_step(CoroObject *co, PyObject *value, PyObject **result)
 {
     switch (co->stage) {
     case SOCKOP_BEGIN:
@@ -302,6 +302,12 @@ sendfile_turn(CoroObject *co, PyObject *value, PyObject **result)
         return PYGEN_ERROR;
     }
     return sendfile_go(co, result);
+}
+
+static PySendResult
+sendfile_turn(CoroObject *co, PyObject *value, PyObject **result)
+{
+    return sockop_end(co, sendfile_step(co, value, result));
 }
 
 static const fa_coro_kind sendfile_kind = {

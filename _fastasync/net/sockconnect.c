@@ -231,7 +231,7 @@ connect_begin(CoroObject *co, PyObject **result)
 }
 
 static PySendResult
-connect_turn(CoroObject *co, PyObject *value, PyObject **result)
+connect_step(CoroObject *co, PyObject *value, PyObject **result)
 {
     switch (co->stage) {
     case SOCKOP_BEGIN:
@@ -247,6 +247,12 @@ connect_turn(CoroObject *co, PyObject *value, PyObject **result)
     default:
         return value == NULL ? PYGEN_ERROR : coro_return(co, value, result);
     }
+}
+
+static PySendResult
+connect_turn(CoroObject *co, PyObject *value, PyObject **result)
+{
+    return sockop_end(co, connect_step(co, value, result));
 }
 
 const fa_coro_kind sock_connect_kind = {

@@ -147,13 +147,15 @@ sockop_wait(CoroObject *co, const fa_sockop_def *def, int fresh)
         return def->refused != NULL ? def->refused(co)
                                     : sockop_delegate(co, def);
     }
-    co->number = (co->number & ~(int64_t)((1 << SOCKOP_FD_BITS) - 1)) | fd;
+    co->number = (co->number & ~(int64_t)SOCKOP_FD_MASK) | fd;
     co->vars[SOCKOP_FUT] = Py_NewRef(fut);
-    if (FA_UNLIKELY(sockcell_hold(st, sock) < 0)) {
-        Py_DECREF(fut);
-        loop_kept_leave(sockop_loop(co), fd, def->dir, fut);
-        Py_CLEAR(co->vars[SOCKOP_FUT]);
-        return PYGEN_ERROR;
+    if (!(co->number & SOCKOP_HELD)) {
+        if (FA_UNLIKELY(sockcell_hold(st, sock) < 0)) {
+            sockop_waited(co, def);
+            Py_DECREF(fut);
+            return PYGEN_ERROR;
+        }
+        co->number |= SOCKOP_HELD;
     }
     PySendResult status = coro_await(co, SOCKOP_WAITED, fut);
     if (FA_UNLIKELY(status == PYGEN_ERROR)) { // a strange future
@@ -168,14 +170,19 @@ sockop_waited(CoroObject *co, const fa_sockop_def *def)
     PyObject *fut = co->vars[SOCKOP_FUT];
     co->vars[SOCKOP_FUT] = NULL;
     PyObject *raised = PyErr_Occurred() ? fa_err_take() : NULL;
-    loop_kept_leave(sockop_loop(co),
-                    (int)(co->number & ((1 << SOCKOP_FD_BITS) - 1)), def->dir,
-                    fut);
+    loop_kept_leave(sockop_loop(co), (int)(co->number & SOCKOP_FD_MASK),
+                    def->dir, fut);
     Py_DECREF(fut);
-    sockcell_drop(co->st, co->vars[SOCKOP_SOCK]);
     if (raised != NULL) {
         fa_err_restore(raised);
     }
+}
+
+void
+sockop_finish(CoroObject *co)
+{
+    co->number &= ~(int64_t)SOCKOP_HELD;
+    sockcell_drop(co->st, co->vars[SOCKOP_SOCK]);
 }
 
 static inline PySendResult
@@ -196,9 +203,9 @@ sockop_try(CoroObject *co, const fa_sockop_def *def, PyObject **result)
     return sockop_wait(co, def, 0);
 }
 
-PySendResult
-sockop_run(CoroObject *co, const fa_sockop_def *def, PyObject *value,
-           PyObject **result)
+static inline PySendResult
+sockop_step(CoroObject *co, const fa_sockop_def *def, PyObject *value,
+            PyObject **result)
 {
     if (co->stage == SOCKOP_BEGIN) {
         int rc = sockop_is_direct(co) ? def->begin(co) : 0;
@@ -222,6 +229,13 @@ sockop_run(CoroObject *co, const fa_sockop_def *def, PyObject *value,
                                                : sockop_delegate(co, def);
     }
     return value == NULL ? PYGEN_ERROR : coro_return(co, value, result);
+}
+
+PySendResult
+sockop_run(CoroObject *co, const fa_sockop_def *def, PyObject *value,
+           PyObject **result)
+{
+    return sockop_end(co, sockop_step(co, def, value, result));
 }
 
 /* -- receiving ------------------------------------------------------------------------------ */
@@ -334,10 +348,25 @@ static const fa_sockop_def recv_def = {
 
 /* -- into a buffer ------------------------------------------------------------------------------ */
 
+/* May the object be received into? What cannot, recv_into() complains of at
+   once, in its own words. */
 static int
-always_begin(CoroObject *Py_UNUSED(co))
+is_writable(PyObject *buffer)
 {
-    return 1;
+    Py_buffer view;
+    if (PyObject_GetBuffer(buffer, &view, PyBUF_WRITABLE) < 0) {
+        PyErr_Clear();
+        return 0;
+    }
+    int some = view.len > 0;
+    PyBuffer_Release(&view);
+    return some;
+}
+
+static int
+recv_into_begin(CoroObject *co)
+{
+    return is_writable(co->vars[SOCKOP_ARG]);
 }
 
 static int
@@ -368,7 +397,7 @@ recv_into_attempt(CoroObject *co, int fd, PyObject **result)
 
 static const fa_sockop_def recv_into_def = {
     .name = "sock_recv_into", .dir = FA_IN,
-    .begin = always_begin, .attempt = recv_into_attempt,
+    .begin = recv_into_begin, .attempt = recv_into_attempt,
 };
 
 /* -- with the sender's address ------------------------------------------------------------------- */
@@ -462,14 +491,16 @@ has_byte_items(PyObject *data)
 static int
 recvfrom_into_begin(CoroObject *co)
 {
+    PyObject *buffer = PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 0);
     PyObject *nbytes = PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 1);
-    if (!has_known_address(co) ||
-        !has_byte_items(PyTuple_GET_ITEM(co->vars[SOCKOP_ARG], 0)))
+    if (!has_known_address(co) || !has_byte_items(buffer) ||
+        !is_writable(buffer))
     {
         return 0;
     }
     return (PyLong_CheckExact(nbytes) && PyObject_Not(nbytes)) ||
-           recv_size(co, nbytes);
+           (recv_size(co, nbytes) &&
+            sockop_number(co) <= PyObject_Size(buffer));
 }
 
 static int
@@ -582,6 +613,12 @@ static const fa_sockop_def sendall_def = {
     .begin = sendall_begin, .attempt = sendall_attempt,
 };
 
+static int
+sendto_begin(CoroObject *Py_UNUSED(co))
+{
+    return 1;
+}
+
 /* sock.sendto(data, address): Python knows how to read addresses. */
 static int
 sendto_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
@@ -595,7 +632,7 @@ sendto_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
 
 static const fa_sockop_def sendto_def = {
     .name = "sock_sendto", .dir = FA_OUT, .spread = 2,
-    .begin = always_begin, .attempt = sendto_attempt,
+    .begin = sendto_begin, .attempt = sendto_attempt,
 };
 
 /* -- the kinds --------------------------------------------------------------------------------------- */

@@ -6,24 +6,27 @@
 #include "net/sockcell.h"
 #include "task/coro.h"
 
-/* The variables of each such coroutine. `number` is the fd that it waits for,
-   and above it its own: how much to receive, how much has been sent. */
+/* The variables of each such coroutine. `number` is the fd that it waits for
+   (SOCKOP_FD_MASK), whether it holds the socket (SOCKOP_HELD), and above them its
+   own: how much to receive, how much has been sent. */
 enum { SOCKOP_LOOP, SOCKOP_SOCK, SOCKOP_ARG, SOCKOP_FUT };
 
-#define SOCKOP_FD_BITS 24
-#define SOCKOP_NUMBER_MAX (INT64_C(1) << (62 - SOCKOP_FD_BITS))
+#define SOCKOP_HELD (1 << 24)
+#define SOCKOP_FD_MASK (SOCKOP_HELD - 1)
+#define SOCKOP_NUMBER_SHIFT 25
+#define SOCKOP_NUMBER_MAX (INT64_C(1) << (62 - SOCKOP_NUMBER_SHIFT))
 
 static inline int64_t
 sockop_number(const CoroObject *co)
 {
-    return co->number >> SOCKOP_FD_BITS;
+    return co->number >> SOCKOP_NUMBER_SHIFT;
 }
 
 static inline void
 sockop_set_number(CoroObject *co, int64_t number)
 {
-    co->number = number << SOCKOP_FD_BITS |
-                 (co->number & ((1 << SOCKOP_FD_BITS) - 1));
+    co->number = number << SOCKOP_NUMBER_SHIFT |
+                 (co->number & (SOCKOP_HELD | SOCKOP_FD_MASK));
 }
 
 static inline LoopObject *
@@ -60,6 +63,18 @@ typedef struct {
 /* May C do it: nothing on the way has been replaced in Python, and the socket
    is one whose inside we know? HOT */
 FA_INTERNAL int sockop_is_direct(const CoroObject *co);
+
+/* Each turn ends with it: the socket is let go when the coroutine ends. */
+FA_INTERNAL void sockop_finish(CoroObject *co);
+
+static inline PySendResult
+sockop_end(CoroObject *co, PySendResult status)
+{
+    if (status != PYGEN_NEXT && (co->number & SOCKOP_HELD)) {
+        sockop_finish(co);
+    }
+    return status;
+}
 
 /* All there is to a turn, but for sock_connect. HOT */
 FA_INTERNAL PySendResult sockop_run(CoroObject *co, const fa_sockop_def *def,
