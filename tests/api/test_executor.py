@@ -269,7 +269,14 @@ def test_replaced_methods_are_called(side):
             calls.append("check")
 
     with contextlib.closing(Mine()) as loop:
-        run(loop, asyncio.to_thread(time.sleep, 0.02))
+        gate = threading.Event()
+
+        async def main():
+            fut = loop.run_in_executor(None, gate.wait, 10)
+            loop.call_soon(gate.set)
+            assert await fut is True
+
+        run(loop, main())
         assert calls[0] == "check" and len(calls) >= 2
         finish(loop)
 
