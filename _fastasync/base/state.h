@@ -23,7 +23,8 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener)
+    X(SocketTransport) X(ServerCore) X(Listener) X(ReadPipeTransport) \
+    X(WritePipeTransport) X(Connecting) X(DatagramTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -38,8 +39,8 @@
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
-    X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
+    X(create_future) X(create_task) X(data_received) X(datagram_received) X(debug) X(done) \
+    X(eof_received) X(error_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
@@ -65,11 +66,16 @@
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
     X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
     X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
-    X(_ensure_resolved) X(_remove_reader) X(_remove_writer) X(accept) \
-    X(add_reader) X(add_writer) X(connect) X(remove_reader) \
-    X(remove_writer) X(sendto) X(setblocking) \
+    X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \
+    X(add_writer) X(connect) X(remove_reader) X(remove_writer) X(sendto) \
     X(_check_callback) X(_check_default_executor) X(_default_executor) \
-    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor)
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor) \
+    X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
+    X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
+    X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
+    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
+    X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
+    X(setblocking)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -140,10 +146,26 @@
     X(UnsupportedOperation, "io", "UnsupportedOperation") \
     X(SendfileNotAvailableError, "asyncio.exceptions", \
       "SendfileNotAvailableError") \
-    X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
-    X(socket_type, "_socket", "socket") \
+    X(mod_selector_events, "asyncio.selector_events", NULL) \
+    X(mod_unix_events, "asyncio.unix_events", NULL) \
+    X(asyncio_BaseLoop, "asyncio.base_events", "BaseEventLoop") \
+    X(asyncio_UnixLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
+    X(base_ipaddr_info, "asyncio.base_events", "_ipaddr_info") \
     X(socket_class, "socket", "socket") \
-    X(SelectorLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
+    X(socket_getaddrinfo, "socket", "getaddrinfo") \
+    X(socket_getnameinfo, "_socket", "getnameinfo") \
+    X(socket_AF_INET, "socket", "AF_INET") \
+    X(socket_AF_INET6, "socket", "AF_INET6") \
+    X(socket_SOCK_STREAM, "socket", "SOCK_STREAM") \
+    X(socket_SOCK_DGRAM, "socket", "SOCK_DGRAM") \
+    X(socket_SOCK_RAW, "socket", "SOCK_RAW") \
+    X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
+    X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
+    X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
+    X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
+    X(socket_type, "_socket", "socket") \
+    X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
+    X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
     X(asyncio_Queue, "asyncio.queues", "Queue") \
@@ -224,6 +246,11 @@ typedef struct fa_state {
     unsigned int sock_version; /* ... in this version of the class */
     Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
     Py_ssize_t sock_closed;
+    PyObject *loop_stock; /* strong or NULL: {name: function} of fastasync.Loop
+                             as it was made (api/loop_type.c) */
+    unsigned int socket_version; /* net/plain.c: the version tag of
+                                    socket.socket at which it was seen ... */
+    uint8_t socket_plain;        /* ... to be the standard library's own */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */

@@ -74,7 +74,7 @@ connect_resolves_plainly(const CoroObject *co)
 {
     LoopObject *loop = sockop_loop(co);
     return Py_TYPE(loop)->tp_base == co->st->LoopCoreType &&
-           !(loop->overridden & FA_OV_RESOLVE);
+           !(loop->overridden & FA_OV_CONNECTS);
 }
 
 /* A numeric address is its own resolution: 1 and SOCKOP_ARG as getaddrinfo would
@@ -193,9 +193,9 @@ connect_start(CoroObject *co, PyObject **result)
 static PySendResult
 connect_ask(CoroObject *co, PyObject **result)
 {
-    int err = sock_error(sockop_fd(co));
-    if (err < 0) {
-        fa_err_set_errno(err);
+    int fd = sockop_fd(co), err = fd < 0 ? EBADF : -sock_error(fd);
+    if (fd < 0) {
+        fa_err_set_errno(-EBADF); // detached meanwhile
         return PYGEN_ERROR;
     }
     if (FA_LIKELY(err == 0)) {

@@ -43,7 +43,7 @@ sockop_rest(CoroObject *co, PyObject *data)
 PySendResult
 sockop_delegate(CoroObject *co, const fa_sockop_def *def)
 {
-    PyObject *function = PyObject_GetAttrString(co->st->SelectorLoop,
+    PyObject *function = PyObject_GetAttrString(co->st->asyncio_UnixLoop,
                                                 def->name);
     if (function == NULL) {
         return PYGEN_ERROR;
