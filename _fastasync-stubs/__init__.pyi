@@ -56,6 +56,7 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
+_SSL: TypeAlias = bool | None | ssl.SSLContext
 _Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 # Futures, tasks, handles.
@@ -242,7 +243,7 @@ class LoopCore:
             host: str | None = None,
             port: int | str | None = None,
             *,
-            ssl: ssl.SSLContext | bool | None = None,
+            ssl: _SSL = None,
             family: int = 0,
             proto: int = 0,
             flags: int = 0,
@@ -262,7 +263,7 @@ class LoopCore:
             host: str | None = None,
             port: int | str | None = None,
             *,
-            ssl: ssl.SSLContext | bool | None = None,
+            ssl: _SSL = None,
             family: int = 0,
             proto: int = 0,
             flags: int = 0,
@@ -279,7 +280,7 @@ class LoopCore:
         protocol_factory: Callable[[], _P],
         path: str | None = None,
         *,
-        ssl: ssl.SSLContext | bool | None = None,
+        ssl: _SSL = None,
         sock: socket.socket | None = None,
         server_hostname: str | None = None,
         ssl_handshake_timeout: float | None = None,
@@ -290,7 +291,7 @@ class LoopCore:
         protocol_factory: Callable[[], _P],
         sock: socket.socket,
         *,
-        ssl: ssl.SSLContext | bool | None = None,
+        ssl: _SSL = None,
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> tuple[asyncio.Transport, _P]: ...
