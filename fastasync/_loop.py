@@ -48,17 +48,11 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_callback",
         "_set_coroutine_origin_tracking",
         "_add_callback_signalsafe",
-        # names
+        # names (looking them up is ours)
         "_getaddrinfo_debug",
-        "getaddrinfo",
-        "getnameinfo",
-        "_ensure_resolved",
         # connections and servers (the transports are ours)
         "_connect_sock",
-        "create_connection",
-        "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "connect_accepted_socket",
         "start_tls",
         # endpoints (the transport is ours)
         "create_datagram_endpoint",
@@ -104,7 +98,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_signal",
         "_make_subprocess_transport",
         "_child_watcher_callback",
-        "create_unix_connection",
         "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
@@ -358,6 +351,9 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         sock.close()
         if path is not None:
             _unlink_if_same(path, inode)
+
+
+_fastasync._stock_methods(vars(Loop))
 
 
 def _unlink_if_same(path: str, inode: int | None) -> None:

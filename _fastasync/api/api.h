@@ -6,6 +6,7 @@
 
 #include "base/state.h"
 #include "loop/loop.h"
+#include "task/coro.h"
 
 /* Method tables by subject; loop_type.c joins them into the type. */
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_sched_methods[];
@@ -13,6 +14,10 @@ extern __attribute__((visibility("hidden"))) PyMethodDef loop_run_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_task_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_io_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_pipe_methods[];
+
+/* The same for methods that are coroutine functions. */
+extern __attribute__((visibility("hidden"))) const fa_coro_def
+    loop_connect_methods[];
 
 /* loop.create_task(coro) of the engine, honouring the task factory. New. */
 FA_INTERNAL PyObject *loop_create_task(LoopObject *loop, PyObject *coro);

@@ -267,6 +267,16 @@ FA_INTERNAL PyObject *sockstream_accepted(LoopObject *loop, int fd,
                                           PyObject *protocol,
                                           PyObject *context);
 
+/* The same for an fd that has been connected; `peer_len` 0 = not known. `waiter`
+   may be NULL. */
+FA_INTERNAL PyObject *sockstream_connected(LoopObject *loop, int fd, int family,
+                                           int proto,
+                                           const struct sockaddr_storage *peer,
+                                           socklen_t peer_len,
+                                           PyObject *protocol,
+                                           PyObject *waiter,
+                                           PyObject *context);
+
 /* -- life.c: from connection_made to connection_lost --------------------------- */
 
 /* Schedule connection_made, the start of reading and the waiter (NULL or None

@@ -89,6 +89,18 @@ FA_INTERNAL int os_set_nonblocking(int fd);
    `addr` / `*addrlen`. -EAGAIN when nobody waits. */
 FA_INTERNAL int sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen);
 
+/* A new socket with SOCK_NONBLOCK | SOCK_CLOEXEC. Returns its fd. */
+FA_INTERNAL int sock_open(int family, int type, int proto);
+
+/* One connect(2): 0 = connected, -EINPROGRESS (-EINTR, -EAGAIN) = wait until it
+   is writable, then ask sock_error; asked again: how far it is. Never retried
+   inside. */
+FA_INTERNAL int sock_connect(int fd, const struct sockaddr *addr,
+                             socklen_t len);
+
+/* SO_ERROR, taken: 0 = none, else -errno (also if it cannot be asked). */
+FA_INTERNAL int sock_error(int fd);
+
 /* One recv/send/sendmsg: the number of bytes (0 = end of file for recv), or
    -EAGAIN, or another -errno. Never raises SIGPIPE. */
 FA_INTERNAL ssize_t sock_recv(int fd, void *buf, size_t len);
