@@ -23,7 +23,7 @@
     X(run_in_executor, FA_OV_RUN_IN_EXECUTOR) \
     X(_ensure_resolved, FA_OV_CONNECTS | FA_OV_RESOLVE) \
     X(_connect_sock, FA_OV_CONNECTS) \
-    X(sock_connect, FA_OV_CONNECTS) X(_sock_connect, FA_OV_CONNECTS) \
+    X(sock_connect, FA_OV_CONNECTS) \
     X(_make_socket_transport, FA_OV_CONNECTS) \
     X(_create_connection_transport, FA_OV_CONNECTS) \
     X(_add_reader, FA_OV_SOCK_IO) X(_add_writer, FA_OV_SOCK_IO) \

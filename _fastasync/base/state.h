@@ -68,7 +68,7 @@
     X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
     X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
     X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
-    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
+    X(getaddrinfo) X(getnameinfo) X(sock_connect) \
     X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
     X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
     X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \

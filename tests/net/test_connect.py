@@ -782,7 +782,7 @@ def test_unix_refused():
 
 
 REPLACED = [
-    "_ensure_resolved", "_connect_sock", "sock_connect", "_sock_connect",
+    "_ensure_resolved", "_connect_sock", "sock_connect",
     "_make_socket_transport", "_create_connection_transport", "create_future",
     "call_soon",
 ]
