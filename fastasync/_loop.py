@@ -22,7 +22,7 @@ from typing import Any
 
 import _fastasync
 
-from . import _nested, _server
+from . import _nested, _server, _tls
 
 __all__ = ("Loop", "new_event_loop")
 
@@ -59,7 +59,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_create_connection_transport",
         "_create_server_getaddrinfo",
         "connect_accepted_socket",
-        "start_tls",
         # not ours yet: UDP, pipes, subprocesses, sendfile
         "create_datagram_endpoint",
         "connect_read_pipe",
@@ -305,34 +304,8 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             self, sock, protocol, waiter, extra, server, context
         )
 
-    def _make_ssl_transport(
-        self,
-        rawsock: socket.socket,
-        protocol: asyncio.BaseProtocol,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: dict[str, Any] | None = None,
-        server: Any = None,
-        context: Any = None,
-        **timeouts: float | None,
-    ) -> asyncio.Transport:
-        self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = asyncio.sslproto.SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            **timeouts,
-        )
-        self._make_socket_transport(
-            rawsock, ssl_protocol, extra=extra, server=server, context=context
-        )
-        return ssl_protocol._app_transport
+    _make_ssl_transport = _tls.make_ssl_transport
+    start_tls = _tls.start_tls
 
     create_server = _server.create_server
     create_unix_server = _server.create_unix_server

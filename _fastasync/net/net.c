@@ -1,10 +1,12 @@
 /* net/net.c: the types of this room, in the order they need each other. */
-#include "net/transport.h"
+#include "net/tls.h"
 
 int
 net_types_init(PyObject *module, fa_state *st)
 {
     if (sockstream_type_init(module, st) < 0 ||
+        tlstransport_type_init(module, st) < 0 ||
+        tls_type_init(module, st) < 0 ||
         server_type_init(module, st) < 0 ||
         listener_type_init(module, st) < 0 ||
         accept_functions_init(module) < 0)

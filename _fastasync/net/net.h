@@ -29,6 +29,13 @@ FA_INTERNAL int sockstream_is_closing(PyObject *transport);
 FA_INTERNAL int sockstream_pause_reading(PyObject *transport);
 FA_INTERNAL int sockstream_resume_reading(PyObject *transport);
 
+/* Such a transport, or that of a TLS connection (SSLTransport), and the same
+   for both. fa_stream_is_closing: 1, 0 or -1. HOT */
+FA_INTERNAL int fa_stream_is_plain(fa_state *st, PyObject *obj);
+FA_INTERNAL int fa_stream_write(fa_state *st, PyObject *transport,
+                                PyObject *data);
+FA_INTERNAL int fa_stream_is_closing(fa_state *st, PyObject *transport);
+
 /* How a transport hands bytes to a protocol that would only put them into a
    buffer: without a call into Python, and, if there is much, by reading
    straight into that buffer. stream/ registers one table for the class
@@ -50,7 +57,10 @@ typedef struct fa_sink {
     int (*fed)(PyObject *protocol, Py_ssize_t n);
 } fa_sink;
 
-/* Types SocketTransport, Server. 0 or -1. */
+/* The module state is cleared. */
+FA_INTERNAL void net_state_clear(fa_state *st);
+
+/* Types SocketTransport, SSLTransport, SSLProtocol, Server. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif
