@@ -243,7 +243,7 @@ tls_do_handshake(TlsObject *self)
 
 /* The context in which the application's methods run. */
 static int
-tls_take_context(TlsObject *self)
+tls_adopt_context(TlsObject *self)
 {
     TransportObject *lower = tls_lower(self);
     PyObject *context = lower != NULL && lower->context != NULL
@@ -258,7 +258,7 @@ tls_connection_made(TlsObject *self, PyObject *transport)
 {
     Py_XSETREF(self->transport, Py_NewRef(transport));
     int debug = fa_loop_debug(self->st, self->loop);
-    if (debug < 0 || tls_take_context(self) < 0) {
+    if (debug < 0 || tls_adopt_context(self) < 0) {
         return -1;
     }
     Py_CLEAR(self->handshake_start);
