@@ -88,14 +88,16 @@ tls_process_outgoing(TlsObject *self)
 
 /* -- sending -------------------------------------------------------------------- */
 
-/* Give OpenSSL what `out` holds. 0 or -1. */
+/* Give OpenSSL what `out` holds. `open`: the transport below took more when this
+   began, so it gets all of it, as by the one write() that asyncio makes. 0 or
+   -1. */
 static int
-tls_encrypt_all(TlsObject *self, int all)
+tls_encrypt_all(TlsObject *self, int open, int all)
 {
     while (self->out.size > 0) {
         Py_ssize_t waiting = tls_outgoing(self);
         if (FA_UNLIKELY(waiting >= FA_TLS_SEND)) {
-            if (!self->ssl_paused) {
+            if (open) {
                 if (tls_lower_send(self) < 0) {
                     return -1;
                 }
@@ -116,7 +118,13 @@ tls_encrypt_all(TlsObject *self, int all)
 int FA_HOT
 tls_do_write(TlsObject *self, int all)
 {
-    return tls_encrypt_all(self, all) < 0 ? -1 : tls_process_outgoing(self);
+    int open = !self->ssl_paused;
+    if (tls_encrypt_all(self, open, all) < 0 ||
+        (open && tls_lower_send(self) < 0))
+    {
+        return -1;
+    }
+    return tls_control_app_writing(self);
 }
 
 /* The same for write(): what goes wrong ends the connection. 0 or -1. */
