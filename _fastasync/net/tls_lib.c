@@ -1,20 +1,20 @@
 /* net/tls_lib.c: finding OpenSSL, and the BIOs through which it reads and
    writes our memory.
 
-   Called by tls_engine.c. The callbacks at the end run inside of SSL_read and
-   its kin, possibly without the GIL (ssl.SSLObject releases it), and so touch
-   no Python. HOT: wire_read, wire_write, once or twice per record. */
+   Called by tls_engine.c. The BIOs' callbacks run inside of SSL_read and its
+   kin, possibly without the GIL (ssl.SSLObject releases it), and so touch no
+   Python. HOT: wire_read, wire_write, once or twice per record.
+
+   A callback is given a BIO and has nothing else, no state that could tell it
+   where BIO_get_data is. So it reads the pointer from where BIO_set_data has
+   put it: the place is searched for when OpenSSL is looked up, and each place
+   it can be at has callbacks of its own (wire_kinds). */
 #include "net/tls_lib.h"
 
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* A callback is given a BIO and needs OpenSSL's help to find what belongs to
-   it: the one thing that must be found without a state. There is one OpenSSL
-   under `_ssl` in a process, so this is set once, before the first BIO. */
-static void *(*wire_data)(void *bio);
 
 /* -- buffers ---------------------------------------------------------------- */
 
@@ -152,10 +152,9 @@ tlswire_plug(tls_wire *wire, void *ssl)
 #define BIO_RETRY_READ (BIO_RETRY | 1)
 #define BIO_RETRY_ANY (BIO_RETRY | 7)
 
-static int FA_HOT
-wire_read(void *bio, char *buf, int n)
+static inline int
+wire_read(tls_wire *wire, void *bio, char *buf, int n)
 {
-    tls_wire *wire = wire_data(bio);
     if (wire == NULL || n <= 0) {
         return 0;
     }
@@ -172,10 +171,9 @@ wire_read(void *bio, char *buf, int n)
     return (int)len;
 }
 
-static int FA_HOT
-wire_write(void *bio, const char *data, int n)
+static inline int
+wire_write(tls_wire *wire, void *bio, const char *data, int n)
 {
-    tls_wire *wire = wire_data(bio);
     if (wire == NULL || n <= 0) {
         return 0;
     }
@@ -188,35 +186,92 @@ wire_write(void *bio, const char *data, int n)
 }
 
 /* What OpenSSL asks of a BIO: to flush (done), how much is in it. */
-static long
-wire_ctrl(void *bio, int cmd, long num, void *ptr)
+static inline long
+wire_ctrl(const tls_wire *wire, int cmd)
 {
-    enum { CTRL_PENDING = 10, CTRL_FLUSH = 11, CTRL_DUP = 12, CTRL_WPENDING = 13 };
-    (void)num;
-    (void)ptr;
-    tls_wire *wire = wire_data(bio);
+    enum { PENDING = 10, FLUSH = 11, DUP = 12, WPENDING = 13 };
     if (wire == NULL) {
         return 0;
     }
     switch (cmd) {
-    case CTRL_FLUSH:
-    case CTRL_DUP:
+    case FLUSH:
+    case DUP:
         return 1;
-    case CTRL_PENDING:
+    case PENDING:
         return (long)tlsbuf_len(&wire->in);
-    case CTRL_WPENDING:
+    case WPENDING:
         return (long)tlsbuf_len(&wire->out);
     default:
         return 0;
     }
 }
 
-static int
-wire_destroy(void *bio)
+/* The callbacks for BIOs whose data pointer is their word number `at`. */
+typedef struct {
+    int (*read)(void *, char *, int);
+    int (*write)(void *, const char *, int);
+    long (*ctrl)(void *, int, long, void *);
+    int (*destroy)(void *);
+    int at;
+} wire_kind;
+
+#define WIRE_KIND(at) \
+    static FA_HOT int wire_read_##at(void *bio, char *buf, int n) \
+    { \
+        return wire_read(((void **)bio)[at], bio, buf, n); \
+    } \
+    static FA_HOT int wire_write_##at(void *bio, const char *data, int n) \
+    { \
+        return wire_write(((void **)bio)[at], bio, data, n); \
+    } \
+    static long wire_ctrl_##at(void *bio, int cmd, long num, void *ptr) \
+    { \
+        (void)num; \
+        (void)ptr; \
+        return wire_ctrl(((void **)bio)[at], cmd); \
+    } \
+    static int wire_destroy_##at(void *bio) \
+    { \
+        tlswire_drop(((void **)bio)[at]); \
+        return 1; \
+    }
+#define WIRE_ROW(at) \
+    {wire_read_##at, wire_write_##at, wire_ctrl_##at, wire_destroy_##at, at}
+
+WIRE_KIND(6)
+WIRE_KIND(7)
+WIRE_KIND(8)
+WIRE_KIND(9)
+
+#define WIRE_FIRST 4
+#define WIRE_LAST 10 /* all of them lie within a BIO of any release */
+
+static const wire_kind wire_kinds[] = {WIRE_ROW(6), WIRE_ROW(7), WIRE_ROW(8),
+                                       WIRE_ROW(9)};
+
+/* Which kind of callbacks this OpenSSL needs, or NULL. `method` has none yet. */
+static const wire_kind *
+wire_find_kind(tls_lib *lib, void *method)
 {
-    tls_wire *wire = wire_data(bio);
-    tlswire_drop(wire);
-    return 1;
+    void **bio = lib->BIO_new(method);
+    if (bio == NULL) {
+        return NULL;
+    }
+    const wire_kind *kind = NULL;
+    int found = 0;
+    lib->BIO_set_data(bio, lib); // any address that is in no BIO by itself
+    for (int i = WIRE_FIRST; i <= WIRE_LAST; i++) {
+        if (bio[i] == (void *)lib) {
+            found++;
+            for (size_t k = 0; k < FA_ARRAY_LEN(wire_kinds); k++) {
+                kind = wire_kinds[k].at == i ? &wire_kinds[k] : kind;
+            }
+        }
+    }
+    lib->BIO_set_data(bio, NULL);
+    int cleared = kind != NULL && bio[kind->at] == NULL;
+    lib->BIO_free(bio);
+    return found == 1 && cleared ? kind : NULL;
 }
 
 /* -- the library -------------------------------------------------------------------- */
@@ -268,19 +323,20 @@ tlslib_find(tls_lib *lib, const char *path)
     if (handle == NULL || !tlslib_look_up(lib, handle)) {
         return 0;
     }
-    if (wire_data != NULL && wire_data != lib->BIO_get_data) {
-        return 0; // a second OpenSSL: for that one, not directly
-    }
     enum { SOURCE_SINK = 0x0400, OWN = 0x7f };
     void *method = lib->BIO_meth_new(SOURCE_SINK | OWN, "fastasync");
-    if (method == NULL) {
+    const wire_kind *kind = method == NULL ? NULL
+                                           : wire_find_kind(lib, method);
+    if (kind == NULL) {
+        if (method != NULL) {
+            lib->BIO_meth_free(method);
+        }
         return 0;
     }
-    wire_data = lib->BIO_get_data;
-    lib->BIO_meth_set_read(method, wire_read);
-    lib->BIO_meth_set_write(method, wire_write);
-    lib->BIO_meth_set_ctrl(method, wire_ctrl);
-    lib->BIO_meth_set_destroy(method, wire_destroy);
+    lib->BIO_meth_set_read(method, kind->read);
+    lib->BIO_meth_set_write(method, kind->write);
+    lib->BIO_meth_set_ctrl(method, kind->ctrl);
+    lib->BIO_meth_set_destroy(method, kind->destroy);
     lib->method = method;
     return 1;
 }

@@ -28,8 +28,6 @@ enum {
     TLS_ERROR_WANT_READ = 2,
     TLS_ERROR_ZERO_RETURN = 6,
     TLS_RECEIVED_SHUTDOWN = 2,
-    TLS_CTRL_MODE = 33,
-    TLS_MODE_RELEASE_BUFFERS = 0x10,
 };
 
 /* X(result, name, parameters): what we call. */
@@ -41,7 +39,6 @@ enum {
     X(int, SSL_has_pending, (const void *ssl)) \
     X(void *, SSL_get_SSL_CTX, (const void *ssl)) \
     X(void, SSL_set_bio, (void *ssl, void *in, void *out)) \
-    X(long, SSL_ctrl, (void *ssl, int cmd, long larg, void *parg)) \
     X(unsigned long, ERR_peek_error, (void)) \
     X(void, ERR_clear_error, (void)) \
     X(void *, BIO_meth_new, (int type, const char *name)) \
@@ -55,7 +52,6 @@ enum {
     X(void *, BIO_new, (const void *method)) \
     X(int, BIO_free, (void *bio)) \
     X(void, BIO_set_data, (void *bio, void *data)) \
-    X(void *, BIO_get_data, (void *bio)) \
     X(void, BIO_set_init, (void *bio, int init)) \
     X(void, BIO_set_flags, (void *bio, int flags)) \
     X(void, BIO_clear_flags, (void *bio, int flags))

@@ -49,8 +49,10 @@ def test_classes():
 def test_transport_has_what_asyncios_has():
     theirs = asyncio.sslproto._SSLProtocolTransport
     for name in vars(theirs):
+        if name.startswith("__"):
+            continue
         assert hasattr(_fastasync.SSLTransport, name), name
-        if callable(getattr(theirs, name)) and not name.startswith("__"):
+        if callable(getattr(theirs, name)):
             ours = getattr(_fastasync.SSLTransport, name)
             if not name.startswith("_"):
                 assert list(inspect.signature(ours).parameters) == (
@@ -381,20 +383,23 @@ def test_connections_leave_no_memory(ours):
     context = client_context()
 
     async def main():
-        await some(10)
-        gc.collect()
-        before = sys.getallocatedblocks()
-        await some(50)
-        gc.collect()
-        return sys.getallocatedblocks() - before
+        grown = []
+        for _ in range(6):
+            gc.collect()
+            before = sys.getallocatedblocks()
+            await some(60)
+            gc.collect()
+            grown.append(sys.getallocatedblocks() - before)
+        return grown
 
-    assert ours(main) < 200
+    # the first rounds fill freelists and caches
+    assert min(ours(main)) < 60
 
 
 def test_protocol_without_init():
     tls = _fastasync.SSLProtocol.__new__(_fastasync.SSLProtocol)
     for name in ("connection_made", "connection_lost", "buffer_updated",
-                 "_take_over", "_set_app_protocol", "_write_appdata"):
+                 "_take_over", "_write_appdata"):
         with pytest.raises((RuntimeError, TypeError)):
             getattr(tls, name)(None)
     with pytest.raises(RuntimeError):
