@@ -15,8 +15,6 @@ import _fastasync
 if TYPE_CHECKING:
     import socket
 
-    from ._loop import Loop
-
 __all__ = ("make_ssl_transport", "start_tls")
 
 _THEIRS = sslproto.SSLProtocol
@@ -30,7 +28,7 @@ def _protocol_class() -> Any:
 
 
 def make_ssl_transport(
-    self: Loop,
+    self: Any,
     rawsock: socket.socket,
     protocol: asyncio.BaseProtocol,
     sslcontext: Any,
@@ -62,7 +60,7 @@ def make_ssl_transport(
 
 
 async def start_tls(
-    self: Loop,
+    self: Any,
     transport: Any,
     protocol: asyncio.BaseProtocol,
     sslcontext: Any,
@@ -76,7 +74,7 @@ async def start_tls(
 
     Return a new transport that *protocol* should start using immediately.
     """
-    ssl = base_events.ssl
+    ssl: Any = vars(base_events)["ssl"]  # None without the ssl module
     if ssl is None:
         raise RuntimeError("Python ssl module is not available")
     if not isinstance(sslcontext, ssl.SSLContext):

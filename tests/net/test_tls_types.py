@@ -479,20 +479,23 @@ def test_renegotiation_and_key_update(run, options):
                 "-CAfile", SERVER_PEM, *options,
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT)
+            out = b""
             for i in range(5):
+                # a command has to be a read of its own
                 process.stdin.write(b"K\n" if "-tls1_3" in options else b"R\n")
-                await asyncio.sleep(0.05)
+                while out.count(words) <= i:
+                    out += await process.stdout.read(10_000)
                 process.stdin.write(b"line %d\n" % i)
                 await server.received(7 * (i + 1))
             server.transport.write(b"the end")
             process.stdin.write(b"Q\n")
-            out = await process.stdout.read()
+            out += await process.stdout.read()
             await process.wait()
         return out, bytes(server.data)
 
+    words = b"KEYUPDATE" if "-tls1_3" in options else b"RENEGOTIATING"
     out, data = run(main)
     assert data == b"".join(b"line %d\n" % i for i in range(5))
-    words = b"KEYUPDATE" if "-tls1_3" in options else b"RENEGOTIATING"
     assert out.count(words) == 5
     assert re.search(rb"LINE 3", out)
     assert run.reports == []
