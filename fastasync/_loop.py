@@ -48,21 +48,14 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_callback",
         "_set_coroutine_origin_tracking",
         "_add_callback_signalsafe",
-        # names
+        # names (looking them up is ours)
         "_getaddrinfo_debug",
-        "getaddrinfo",
-        "getnameinfo",
-        "_ensure_resolved",
         # connections and servers (the transports are ours)
         "_connect_sock",
-        "create_connection",
-        "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "connect_accepted_socket",
-        # not ours yet: UDP, pipes, subprocesses, sendfile
+        # endpoints (the transport is ours)
         "create_datagram_endpoint",
-        "connect_read_pipe",
-        "connect_write_pipe",
+        # not ours yet: subprocesses, sendfile
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
@@ -73,7 +66,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_sendfile_params",
     ),
     selector_events.BaseSelectorEventLoop: (
-        "_make_datagram_transport",
         "_accept_connection2",
         "_sendfile_native",
         "_read_from_self",
@@ -103,11 +95,8 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_read_pipe_transport",
-        "_make_write_pipe_transport",
         "_make_subprocess_transport",
         "_child_watcher_callback",
-        "create_unix_connection",
         "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
@@ -116,10 +105,14 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 }
 
 
+#: The C core knows who of these owns which file descriptor.
+_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramTransport)
+
+
 class _Transports(weakref.WeakValueDictionary[int, Any]):
     """Which transport uses which file descriptor, as borrowed code sees it.
 
-    The C core keeps account of its own transports; asyncio's (UDP) stand here.
+    The C core keeps account of its own transports; others stand here.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -128,7 +121,7 @@ class _Transports(weakref.WeakValueDictionary[int, Any]):
 
     def __setitem__(self, fd: int, transport: Any) -> None:
         loop = self._loop()
-        if isinstance(transport, _fastasync.SocketTransport):
+        if isinstance(transport, _OUR_TRANSPORTS):
             if loop is not None:
                 loop._claim_fd(fd, transport)
             return
@@ -307,6 +300,19 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     _make_ssl_transport = _tls.make_ssl_transport
     start_tls = _tls.start_tls
 
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: Any = None,
+        extra: dict[str, Any] | None = None,
+    ) -> asyncio.DatagramTransport:
+        self._ensure_fd_no_transport(sock)
+        return _fastasync.DatagramTransport(
+            self, sock, protocol, address, waiter, extra
+        )
+
     create_server = _server.create_server
     create_unix_server = _server.create_unix_server
     _start_serving = _server.start_serving
@@ -318,6 +324,9 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         sock.close()
         if path is not None:
             _unlink_if_same(path, inode)
+
+
+_fastasync._stock_methods(vars(Loop))
 
 
 def _unlink_if_same(path: str, inode: int | None) -> None:

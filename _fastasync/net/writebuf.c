@@ -195,6 +195,7 @@ static int FA_COLD
 writebuf_failed(TransportObject *self, int neg_errno)
 {
     transport_drop_output(self);
+    self->late++;
     PyObject *exc = fa_err_new_errno(neg_errno);
     if (exc == NULL) {
         return -1;
@@ -238,7 +239,9 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
                 // before resume_writing, which may write again
                 transport_drop_output(self);
             }
-            rc = transport_maybe_resume(self);
+            if (sent == 0 || !self->wire->pipe) {
+                rc = transport_maybe_resume(self);
+            }
             if (rc == 0 && sent == 0) {
                 rc = writebuf_emptied(self);
             }
@@ -270,6 +273,9 @@ transport_flush(TransportObject *self)
     if (self->out.size == 0 || self->blocked) {
         return 0;
     }
+    if (FA_UNLIKELY(self->wire->flush != NULL)) {
+        return self->wire->flush(self, 0);
+    }
     int rc = writebuf_send(self);
     if (FA_UNLIKELY(rc < 0)) {
         return writebuf_failed(self, rc);
@@ -287,6 +293,10 @@ void
 transport_flush_quietly(TransportObject *self)
 {
     if (self->out.size > 0 && !self->blocked) {
+        if (self->wire->flush != NULL) {
+            (void)self->wire->flush(self, 1);
+            return;
+        }
         (void)writebuf_send(self);
     }
 }
@@ -311,7 +321,7 @@ static inline int
 writebuf_may_hold(TransportObject *self)
 {
     LoopObject *loop = self->loop;
-    return loop->running && !loop->asleep &&
+    return loop->running && !loop->asleep && !self->messages &&
            loop->tstate == PyThreadState_Get() &&
            self->out.size < FA_CORK_MAX && self->out.size <= self->high;
 }
