@@ -4,6 +4,7 @@
 # which isinstance() takes them; issubclass() does not (docs/differences.md).
 
 import asyncio
+import asyncio.sslproto
 import socket
 import ssl
 import sys
@@ -85,6 +86,14 @@ class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # final to typeshed o
 class StreamReader(asyncio.StreamReader): ...
 class StreamWriter(asyncio.StreamWriter): ...
 class StreamReaderProtocol(asyncio.StreamReaderProtocol): ...
+
+class SSLProtocol(asyncio.sslproto.SSLProtocol):
+    _backend: str
+    def _take_over(self, data: bytes | bytearray) -> None: ...
+
+class SSLTransport(asyncio.Transport): ...
+
+def _tls_use_memory(on: bool, /) -> bool: ...
 
 class SocketTransport(asyncio.Transport):
     max_size: int

@@ -22,7 +22,7 @@ from typing import Any
 
 import _fastasync
 
-from . import _nested, _server
+from . import _nested, _server, _tls
 
 __all__ = ("Loop", "new_event_loop")
 
@@ -52,7 +52,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         # connections and servers (the transports are ours)
         "_connect_sock",
         "_create_server_getaddrinfo",
-        "start_tls",
         # endpoints (the transport is ours)
         "create_datagram_endpoint",
         # not ours yet: subprocesses, sendfile
@@ -288,34 +287,8 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             self, sock, protocol, waiter, extra, server, context
         )
 
-    def _make_ssl_transport(
-        self,
-        rawsock: socket.socket,
-        protocol: asyncio.BaseProtocol,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: dict[str, Any] | None = None,
-        server: Any = None,
-        context: Any = None,
-        **timeouts: float | None,
-    ) -> asyncio.Transport:
-        self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = asyncio.sslproto.SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            **timeouts,
-        )
-        self._make_socket_transport(
-            rawsock, ssl_protocol, extra=extra, server=server, context=context
-        )
-        return ssl_protocol._app_transport
+    _make_ssl_transport = _tls.make_ssl_transport
+    start_tls = _tls.start_tls
 
     def _make_datagram_transport(
         self,

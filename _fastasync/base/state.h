@@ -23,7 +23,8 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener) X(ReadPipeTransport) \
+    X(SocketTransport) X(SSLProtocolCore) X(SSLProtocol) X(SSLTransport) \
+    X(ServerCore) X(Listener) X(ReadPipeTransport) \
     X(WritePipeTransport) X(Connecting) X(DatagramTransport)
 
 /* X(name): st->str_##name, an interned string. */
@@ -167,6 +168,8 @@
     X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
+    X(mod_sslproto, "asyncio.sslproto", NULL) \
+    X(mod_ssl, "asyncio.sslproto", "ssl") \
     X(asyncio_Queue, "asyncio.queues", "Queue") \
     X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue") \
     X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue") \
@@ -184,6 +187,7 @@
 
 struct LoopObject;
 struct fa_sink;
+struct tls_lib;
 typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
@@ -272,6 +276,13 @@ typedef struct fa_state {
     /* How transports feed a stream protocol without a call into Python
        (net/net.h); constant, set by stream_types_init. */
     const struct fa_sink *stream_sink;
+
+    /* TLS (net/tls*.c) */
+    struct tls_lib *tls;     /* counted or NULL: not needed yet */
+    uint8_t tls_memory;      /* tests: not directly on OpenSSL */
+    uint8_t tls_asks_below;  /* asyncio's is_closing() of TLS asks the transport
+                                below, too (3.14) */
+    uint8_t tls_aborts_with; /* its _abort() takes the exception (3.13) */
 
     /* futures._set_result_unless_cancelled(fut, result) of a timer, without the
        Python function: 1 = done, 0 = it must be called after all, -1 =

@@ -254,6 +254,7 @@ transport_set_protocol(TransportObject *self, PyObject *protocol)
     }
     self->buffered = (unsigned)buffered & 1;
     self->streamed = Py_IS_TYPE(protocol, self->st->StreamReaderProtocolType);
+    self->secured = Py_IS_TYPE(protocol, self->st->SSLProtocolType);
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
     return 0;
 }
@@ -265,6 +266,9 @@ transport_close(TransportObject *self)
 {
     if (self->closing) {
         return 0;
+    }
+    if (FA_UNLIKELY(self->secured)) {
+        tls_flush_quietly(self->protocol);
     }
     int rc = transport_flush(self); // may fail, and so have closed us
     if (self->closing) {
@@ -294,6 +298,12 @@ transport_force_close(TransportObject *self, PyObject *exc)
         return 0;
     }
     // what was written before has left, had it not been held
+    if (FA_UNLIKELY(self->secured)) {
+        tls_flush_quietly(self->protocol);
+        if (self->conn_lost || self->loop == NULL) {
+            return 0;
+        }
+    }
     transport_flush_quietly(self);
     transport_drop_output(self);
     if (!self->closing) {

@@ -31,6 +31,13 @@ FA_INTERNAL int sockstream_is_closing(PyObject *transport);
 FA_INTERNAL int sockstream_pause_reading(PyObject *transport);
 FA_INTERNAL int sockstream_resume_reading(PyObject *transport);
 
+/* Such a transport, or that of a TLS connection (SSLTransport), and the same
+   for both. fa_stream_is_closing: 1, 0 or -1. HOT */
+FA_INTERNAL int fa_stream_is_plain(fa_state *st, PyObject *obj);
+FA_INTERNAL int fa_stream_write(fa_state *st, PyObject *transport,
+                                PyObject *data);
+FA_INTERNAL int fa_stream_is_closing(fa_state *st, PyObject *transport);
+
 /* A transport that reads from, or writes to, the Python file `pipe` (anything
    with fileno() and close(): a pipe, a socket, a terminal), which it closes at
    the end. The arguments are those of asyncio's _UnixReadPipeTransport; waiter
@@ -129,7 +136,10 @@ FA_INTERNAL PyObject *sendfile_new(LoopObject *loop, PyObject *sock,
    has lost its connection meanwhile, and the fd may be another's. 0 or -1. */
 FA_INTERNAL int sockstream_claim(LoopObject *loop, PyObject *transport);
 
-/* Types SocketTransport, Server and what they need. 0 or -1. */
+/* The module state is cleared. */
+FA_INTERNAL void net_state_clear(fa_state *st);
+
+/* All types of this room. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif

@@ -106,8 +106,7 @@ writebuf_unpush(fa_writebuf *out, uint32_t count)
     }
 }
 
-/* `sent` bytes have left. */
-static inline void
+void FA_HOT
 writebuf_consume(fa_writebuf *out, size_t sent)
 {
     out->size -= sent;
