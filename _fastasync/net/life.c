@@ -61,6 +61,25 @@ life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *method)
     return rc;
 }
 
+/* The poller would not have the socket. asyncio reports that, and leaves a
+   connection that nothing will ever be heard of: end it. 0 or -1. */
+static FA_COLD int
+life_not_reading(TransportObject *self)
+{
+    if (fa_err_is_exit()) {
+        return -1;
+    }
+    PyObject *exc = fa_err_take();
+    fa_err_restore(Py_NewRef(exc));
+    int rc = transport_report_method(self, (PyObject *)self, "_add_reader",
+                                     NULL);
+    if (rc == 0) {
+        rc = transport_force_close(self, exc);
+    }
+    Py_DECREF(exc);
+    return rc;
+}
+
 /* fa_run: reading starts once connection_made has run. */
 static int
 life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
@@ -68,8 +87,8 @@ life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
 {
     TransportObject *self = (TransportObject *)op;
     int rc = transport_start_reading(self);
-    if (rc < 0) {
-        rc = transport_report_method(self, op, "_add_reader", NULL);
+    if (FA_UNLIKELY(rc < 0)) {
+        rc = life_not_reading(self);
     }
     Py_DECREF(op);
     return rc;

@@ -51,6 +51,7 @@ sockstream_resume_reading(PyObject *transport)
     }
     self->paused = 0;
     if (transport_start_reading(self) < 0) {
+        self->paused = 1; // so that it can be tried again
         return -1;
     }
     return self->loop->debug ? transport_log_debug(self, "%r resumes reading")
