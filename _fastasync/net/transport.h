@@ -389,6 +389,9 @@ FA_INTERNAL PyObject *server_foreign(ServerObject *self);
 /* -1 with AssertionError (asyncio's) if the server is closed. */
 FA_INTERNAL int server_check_open(ServerObject *self);
 
+/* Is `server`, any object, a server of ours that has been closed? */
+FA_INTERNAL int server_is_closed(fa_state *st, PyObject *server);
+
 /* Somebody has left: was it the last of a closed server? 0 or -1. */
 FA_INTERNAL int server_left(ServerObject *self);
 
