@@ -61,23 +61,18 @@ life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *method)
     return rc;
 }
 
-/* The poller would not have the socket. asyncio reports that, and leaves a
-   connection that nothing will ever be heard of: end it. 0 or -1. */
-static FA_COLD int
-life_not_reading(TransportObject *self)
+int FA_COLD
+transport_never_reads(TransportObject *self)
 {
-    if (fa_err_is_exit()) {
-        return -1;
-    }
     PyObject *exc = fa_err_take();
-    fa_err_restore(Py_NewRef(exc));
-    int rc = transport_report_method(self, (PyObject *)self, "_add_reader",
-                                     NULL);
-    if (rc == 0) {
-        rc = transport_force_close(self, exc);
+    int rc = transport_force_close(self, exc);
+    if (rc < 0) {
+        fa_err_chain(exc);
     }
-    Py_DECREF(exc);
-    return rc;
+    else {
+        fa_err_restore(exc);
+    }
+    return -1;
 }
 
 /* fa_run: reading starts once connection_made has run. */
@@ -88,7 +83,8 @@ life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
     TransportObject *self = (TransportObject *)op;
     int rc = transport_start_reading(self);
     if (FA_UNLIKELY(rc < 0)) {
-        rc = life_not_reading(self);
+        transport_never_reads(self);
+        rc = transport_report_method(self, op, "_add_reader", NULL);
     }
     Py_DECREF(op);
     return rc;

@@ -203,6 +203,11 @@ FA_INTERNAL int transport_set_protocol(TransportObject *self,
 
 /* Watch for input if reading is wanted / stop doing so. 0 or -1. */
 FA_INTERNAL int transport_start_reading(TransportObject *self);
+
+/* That has failed, with the exception that is set and stays set: the poller
+   would not have the socket. asyncio leaves a connection that nothing will ever
+   be heard of; here it ends with the exception. Always -1. */
+FA_INTERNAL int transport_never_reads(TransportObject *self);
 FA_INTERNAL void transport_stop_reading(TransportObject *self);
 
 /* asyncio's close() and _force_close(exc). `exc` is borrowed and may be NULL

@@ -1,6 +1,6 @@
 """A process in which one scene runs again and again, each time with a fault.
 
-    FAULTS_LIBRARY=faults.so LD_PRELOAD=faults.so python sweep.py tcp_protocol
+FAULTS_LIBRARY=faults.so LD_PRELOAD=faults.so python sweep.py tcp_protocol
 
 First the scene runs undisturbed, and its system calls are written down. Then,
 for each of them and for each way in which it can fail, it runs again on a new
@@ -102,11 +102,10 @@ class Sweep:
     """One scene, and everything that can go wrong in it."""
 
     def __init__(self, scene, scope, new_loop):
-        self.scene = scenes.SCENES[scene]
+        self.scene = scenes.SCENES.get(scene)
         self.scope = scope
         self.new_loop = new_loop
         self.layer = layers.Layer()
-        self.outcomes = {}
 
     async def run_scene(self, start):
         start()
@@ -120,10 +119,21 @@ class Sweep:
                 await asyncio.sleep(0)
             self.layer.end()
 
-    def drive(self, loop, start):
-        """Run the scene. Return what it ended in, as a list of complaints."""
+    def live(self, start):
+        """The scene that makes its loop itself."""
+        start()
         try:
-            loop.run_until_complete(self.run_scene(start))
+            scenes.whole_life(self.new_loop)
+        finally:
+            self.layer.end()
+
+    def drive(self, loop, start):
+        """Run the scene. Return (what it ended in, complaints)."""
+        try:
+            if self.scene is None:
+                self.live(start)
+            else:
+                loop.run_until_complete(self.run_scene(start))
         except scenes.Wrong as exc:
             return "wrong", [f"wrong: {exc}"]
         except TimeoutError as exc:
@@ -132,12 +142,13 @@ class Sweep:
             return "ETIMEDOUT", []
         except BaseException as exc:
             if all(isinstance(part, EXPECTED) for part in causes(exc)):
-                torn = asyncio.all_tasks(loop)
+                torn = self.scene is not None and asyncio.all_tasks(loop)
                 return "torn" if torn else type(exc).__name__, []
             text = "".join(traceback.format_exception(exc))
             return type(exc).__name__, [f"unexpected: {text}"]
         finally:
             self.layer.end()
+            self.log = self.layer.log()
         return "success", []
 
     def finish(self, loop, complaints):
@@ -210,40 +221,19 @@ class Sweep:
 
     def faults(self):
         """Count once; return (call, nth, way), one for each fault."""
-        self.once(lambda: self.layer.count(self.scope))  # warm up
-        outcome, complaints = self.once(
-            lambda: self.layer.count(self.scope)
-        )
+        for _ in range(2):  # the first is different: caches
+            outcome, complaints = self.once(
+                lambda: self.layer.count(self.scope)
+            )
         if outcome != "success" or complaints:
             raise SystemExit(f"undisturbed: {outcome} {complaints}")
-        # the health check has counted since: the scene's log is what we want
-        logged = self.logged
         seen, found = {}, []
-        for call, site in logged:
+        for call, site in self.log:
             nth = seen.setdefault(call, 0)
             seen[call] += 1
             for way in layers.WAYS.get(call, ()):
                 found.append((call, nth, site, way))
         return found
-
-
-class CountingSweep(Sweep):
-    """Keeps the log of the counting run."""
-
-    logged = ()
-
-    async def run_scene(self, start):
-        start()
-        try:
-            await self.scene()
-        finally:
-            for transport in scenes.Echo.made:
-                transport.abort()
-            scenes.Echo.made.clear()
-            for _ in range(4):
-                await asyncio.sleep(0)
-            self.layer.end()
-            self.logged = self.layer.log()
 
 
 def sample(faults, most):
@@ -264,6 +254,29 @@ def sample(faults, most):
     return first + rest[::step]
 
 
+def without_borrowed(scene, faults):
+    """Leave out what asyncio's own code cannot do."""
+    method, call = scenes.BORROWED.get(scene, (None, None))
+    function = getattr(fastasync.Loop, method or "", None)
+    if not getattr(function, "__module__", "").startswith("asyncio"):
+        return faults
+    return [fault for fault in faults if fault[0] != call]
+
+
+def strike(sweep, fault, repeat):
+    """Run the scene with a fault, under a watchdog."""
+    call, nth, _, (kind, value, _) = fault
+    faulthandler.dump_traceback_later(6 * PATIENCE, exit=True)
+    try:
+        return sweep.once(
+            lambda: sweep.layer.arm(
+                sweep.scope, call, nth, repeat, kind, value
+            )
+        )
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def describe(fault, repeat):
     call, nth, site, (_, _, text) = fault
     times = "" if repeat == 1 else f", {repeat} times"
@@ -272,7 +285,7 @@ def describe(fault, repeat):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("scene", choices=sorted(scenes.SCENES))
+    parser.add_argument("scene", choices=[*scenes.SCENES, scenes.WHOLE_LIFE])
     parser.add_argument("--most", type=int, default=0, help="faults at most")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--scope", choices=("ours", "others"), default="ours")
@@ -285,27 +298,19 @@ def main():
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     faulthandler.enable()
     start = time.monotonic()
-    counting = CountingSweep(options.scene, scope, fastasync.new_event_loop)
-    faults = sample(counting.faults(), options.most)
     sweep = Sweep(options.scene, scope, fastasync.new_event_loop)
+    faults = sample(without_borrowed(options.scene, sweep.faults()), options.most)
     gc.collect()
     gc.freeze()
-    bad, hit, outcomes = 0, 0, {}
+    done, bad, outcomes = 0, 0, {}
     for fault in faults:
-        call, nth, _, (kind, value, _) = fault
         name = describe(fault, options.repeat)
         if options.only and options.only not in name:
             continue
         os.write(2, f"{name}\n".encode())
-        faulthandler.dump_traceback_later(4 * PATIENCE, exit=True)
-        outcome, complaints = sweep.once(
-            lambda: sweep.layer.arm(
-                scope, call, nth, options.repeat, kind, value
-            )
-        )
-        faulthandler.cancel_dump_traceback_later()
+        outcome, complaints = strike(sweep, fault, options.repeat)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
-        hit += 1
+        done += 1
         if options.verbose:
             print(f"{name}: {outcome}")
         for line in complaints:
@@ -313,7 +318,7 @@ def main():
             print(f"{options.scene}: {name}: [{outcome}] {line}", flush=True)
     seconds = time.monotonic() - start
     print(
-        f"summary: {options.scene}: {hit} faults, {bad} complaints, "
+        f"summary: {options.scene}: {done} faults, {bad} complaints, "
         f"{seconds:.1f} s, {outcomes}"
     )
     return bad > 0
