@@ -16,6 +16,9 @@
 /* The largest fd number the table grows to; beyond is certainly garbage. */
 #define FD_MAX (1 << 24)
 
+/* In slot.armed: the poller refused a change, so nobody knows what it watches. */
+#define ARMED_DOUBT 4
+
 static int
 loop_grow_fds(LoopObject *loop, int fd)
 {
@@ -65,6 +68,7 @@ loop_arm(LoopObject *loop, int fd, int wanted)
     if (FA_UNLIKELY(rc < 0) && wanted) {
         rc = loop_rearm(loop, fd, wanted, rc);
         if (rc < 0) {
+            slot->armed |= slot->armed ? ARMED_DOUBT : 0;
             return rc;
         }
     }
@@ -191,6 +195,9 @@ loop_dispatch(LoopObject *loop, const fa_event *event)
     if (FA_UNLIKELY(slot->generation != event->generation)) {
         loop_dispatch_stale(loop, event);
         return 0;
+    }
+    if (FA_UNLIKELY(slot->armed & ARMED_DOUBT)) {
+        loop_arm(loop, event->fd, slot_wanted(slot)); // or it is said for ever
     }
     if ((event->events & FA_IN) && slot->in.run != NULL &&
         ring_push(&loop->ready, slot->in.run, Py_NewRef(slot->in.obj), NULL) <

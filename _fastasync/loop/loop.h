@@ -46,7 +46,7 @@ typedef struct {
     fa_iocb in, out;
     PyObject *owner; /* borrowed: the transport that has claimed the fd */
     uint32_t generation;
-    uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT */
+    uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT (io.c) */
 } fa_fdslot;
 
 /* One run of a loop (level.c). It belongs to the C frame of that run and is

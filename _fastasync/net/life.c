@@ -335,26 +335,36 @@ transport_shutdown(TransportObject *self)
     return 0;
 }
 
-void
+int
 transport_close_fd(TransportObject *self)
 {
     static const int no_fd = -1;
-    PyObject *error = fa_err_take();
     PyObject *sock = Py_XNewRef(self->sock);
     self->fd_cell = &no_fd; // before Python code runs
     self->alive = 0;
+    int rc = 0;
     if (self->owns_fd) {
         self->owns_fd = 0;
-        os_close(self->fd);
+        rc = os_close(self->fd);
+        if (FA_UNLIKELY(rc < 0)) {
+            fa_err_set_errno(rc);
+        }
     }
     if (sock != NULL) {
-        PyObject *res = PyObject_CallMethodNoArgs(sock,
-                                                  self->st->str_close);
-        if (res == NULL) {
-            fa_err_unraisable(sock);
-        }
+        PyObject *res = PyObject_CallMethodNoArgs(sock, self->st->str_close);
+        rc = res == NULL ? -1 : 0;
         Py_XDECREF(res);
         Py_DECREF(sock);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+void
+transport_close_fd_quietly(TransportObject *self)
+{
+    PyObject *error = fa_err_take();
+    if (transport_close_fd(self) < 0) {
+        fa_err_unraisable((PyObject *)self);
     }
     fa_err_restore(error);
 }
@@ -406,7 +416,10 @@ transport_lost(TransportObject *self, PyObject *exc)
     if (loop != NULL) {
         loop_io_release(loop, self->fd, (PyObject *)self);
     }
-    transport_close_fd(self);
+    if (transport_close_fd(self) < 0 && error == NULL) {
+        error = fa_err_take();
+    }
+    PyErr_Clear();
     Py_CLEAR(self->protocol);
     self->loop = NULL;
     if (server_detach(self) < 0 && error == NULL) {

@@ -264,10 +264,22 @@ faults_log(long i, int *call, uintptr_t *site)
         return REAL(name) args; \
     }
 
-static size_t
-cut(int kind, long value, size_t len)
+/* A datagram is taken whole or not at all. */
+static int
+is_datagram(int fd)
 {
-    if (kind != KIND_SHORT || len == 0) {
+    int type = 0;
+    socklen_t len = sizeof(type);
+    return fd >= 0 &&
+           REAL(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &len) == 0 &&
+           type == SOCK_DGRAM;
+}
+
+/* `fd` is -1 where messages are counted, not bytes. */
+static size_t
+cut(int fd, int kind, long value, size_t len)
+{
+    if (kind != KIND_SHORT || len == 0 || is_datagram(fd)) {
         return len;
     }
     size_t most = value < 0 ? (len + 1) / 2 : (size_t)value;
@@ -276,13 +288,13 @@ cut(int kind, long value, size_t len)
 
 /* A copy of `iov` with fewer bytes. The number of pieces. */
 static int
-cut_iov(long value, const struct iovec *iov, int count, struct iovec *out)
+cut_iov(int fd, long value, const struct iovec *iov, int count, struct iovec *out)
 {
     size_t total = 0;
     for (int i = 0; i < count; i++) {
         total += iov[i].iov_len;
     }
-    size_t left = cut(KIND_SHORT, value, total);
+    size_t left = cut(fd, KIND_SHORT, value, total);
     int n = 0;
     for (; n < count && n < IOV_MAX_HERE && left > 0; n++) {
         out[n] = iov[n];
@@ -435,7 +447,7 @@ ioctl(int fd, unsigned long request, ...)
     EXPORT ssize_t name params \
     { \
         DISTURB_AS(call_on(CALL_##name, fd), (void)REAL(name) args) \
-        len = cut(kind, value, len); \
+        len = cut(fd, kind, value, len); \
         return REAL(name) args; \
     }
 
@@ -457,7 +469,7 @@ BYTES(recvfrom,
     EXPORT ssize_t name(int out, int in, type *offset, size_t len) \
     { \
         DISTURB(sendfile, (void)REAL(name)(out, in, offset, len)) \
-        return REAL(name)(out, in, offset, cut(kind, value, len)); \
+        return REAL(name)(out, in, offset, cut(out, kind, value, len)); \
     }
 
 SENDFILE(sendfile, off_t)
@@ -469,7 +481,7 @@ SENDFILE(sendfile64, off64_t)
         DISTURB(name, (void)REAL(name)(fd, iov, count)) \
         if (kind == KIND_SHORT) { \
             struct iovec less[IOV_MAX_HERE]; \
-            return REAL(name)(fd, less, cut_iov(value, iov, count, less)); \
+            return REAL(name)(fd, less, cut_iov(fd, value, iov, count, less)); \
         } \
         return REAL(name)(fd, iov, count); \
     }
@@ -484,7 +496,7 @@ sendmsg(int fd, const struct msghdr *msg, int flags)
     if (kind == KIND_SHORT) {
         struct iovec less[IOV_MAX_HERE];
         struct msghdr copy = *msg;
-        copy.msg_iovlen = (size_t)cut_iov(value, msg->msg_iov,
+        copy.msg_iovlen = (size_t)cut_iov(fd, value, msg->msg_iov,
                                           (int)msg->msg_iovlen, less);
         copy.msg_iov = less;
         return REAL(sendmsg)(fd, &copy, flags);
@@ -500,7 +512,7 @@ recvmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags,
          struct timespec *timeout)
 {
     DISTURB(recvmmsg, (void)REAL(recvmmsg)(fd, msgs, count, flags, timeout))
-    count = (unsigned)cut(kind, value, count);
+    count = (unsigned)cut(-1, kind, value, count);
     return REAL(recvmmsg)(fd, msgs, count, flags, timeout);
 }
 
@@ -508,7 +520,7 @@ EXPORT int
 sendmmsg(int fd, struct mmsghdr *msgs, unsigned count, int flags)
 {
     DISTURB(sendmmsg, (void)REAL(sendmmsg)(fd, msgs, count, flags))
-    count = (unsigned)cut(kind, value, count);
+    count = (unsigned)cut(-1, kind, value, count);
     return REAL(sendmmsg)(fd, msgs, count, flags);
 }
 
@@ -521,7 +533,7 @@ __recv_chk(int fd, void *buf, size_t len, size_t size, int flags)
 {
     (void)size;
     DISTURB(recv, (void)REAL(recv)(fd, buf, len, flags))
-    return REAL(recv)(fd, buf, cut(kind, value, len), flags);
+    return REAL(recv)(fd, buf, cut(fd, kind, value, len), flags);
 }
 
 EXPORT ssize_t
@@ -529,7 +541,7 @@ __read_chk(int fd, void *buf, size_t len, size_t size)
 {
     (void)size;
     DISTURB_AS(call_on(CALL_read, fd), (void)REAL(read)(fd, buf, len))
-    return REAL(read)(fd, buf, cut(kind, value, len));
+    return REAL(read)(fd, buf, cut(fd, kind, value, len));
 }
 
 /* Calls that libc has no function for, or not everywhere. */

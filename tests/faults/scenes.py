@@ -606,9 +606,10 @@ async def sock_calls():
 
 async def sock_talk(loop, client, served):
     size = 300_000
-    sending = asyncio.ensure_future(loop.sock_sendall(client, pattern(size)))
-    got, space = Compared(), bytearray(50_000)
-    try:
+    space = bytearray(50_000)
+
+    async def receive():
+        got = Compared()
         while got.count < size:
             if got.count % 2:
                 data = await loop.sock_recv(served, 65536)
@@ -618,11 +619,21 @@ async def sock_talk(loop, client, served):
             if not data:
                 raise ConnectionResetError("only a part has arrived")
             got.feed(data)
-        await sending
+        check(got.count == size, "too much has arrived")
+
+    await both(receive(), loop.sock_sendall(client, pattern(size)))
+
+
+async def both(*coros):
+    """Wait for all; the first failure ends the others."""
+    tasks = [asyncio.ensure_future(coro) for coro in coros]
+    try:
+        await asyncio.gather(*tasks)
     finally:
-        sending.cancel()
-        await asyncio.wait([sending])
-    check(got.count == size, "too much has arrived")
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    return [task.result() for task in tasks]
 
 
 @scene
@@ -680,30 +691,20 @@ async def sendfile():
 
 async def sock_sendfile(loop, file, size):
     one, two = socket.socketpair()
+
+    async def receive():
+        got = Compared()
+        while got.count < size:
+            data = await loop.sock_recv(two, 65536)
+            if not data:
+                raise ConnectionResetError("only a part has arrived")
+            got.feed(data)
+
     with one, two:
         one.setblocking(False)
         two.setblocking(False)
-        sending = asyncio.ensure_future(loop.sock_sendfile(one, file))
-        got = Compared()
-        try:
-            while got.count < size:
-                wait = asyncio.ensure_future(loop.sock_recv(two, 65536))
-                await asyncio.wait(
-                    [wait, sending], return_when=asyncio.FIRST_COMPLETED
-                )
-                if sending.done() and sending.exception() is not None:
-                    wait.cancel()
-                    await asyncio.wait([wait])
-                    raise sending.exception()
-                data = await wait
-                if not data:
-                    raise ConnectionResetError("only a part has arrived")
-                got.feed(data)
-            count = await sending
-            check(count == size, f"sock_sendfile() returned {count}")
-        finally:
-            sending.cancel()
-            await asyncio.wait([sending])
+        _, count = await both(receive(), loop.sock_sendfile(one, file))
+        check(count == size, f"sock_sendfile() returned {count}")
 
 
 def contexts():
@@ -871,7 +872,10 @@ async def signals():
         try:
             loop.add_signal_handler(number, arrived, number)
         except (RuntimeError, OSError):  # asyncio's way to say OSError
-            loop.add_signal_handler(number, arrived, number)
+            try:
+                loop.add_signal_handler(number, arrived, number)
+            except RuntimeError as exc:
+                raise OSError("again") from exc
     try:
         os.kill(os.getpid(), signal.SIGUSR1)
         os.kill(os.getpid(), signal.SIGUSR2)
