@@ -187,7 +187,7 @@ WAYS = {
     "setsockopt": _fail("ENOPROTOOPT", "EINVAL", "ENOMEM"),
     "getsockname": _fail("ENOBUFS", "EINVAL"),
     "getpeername": _fail("ENOTCONN", "ENOBUFS", "EINVAL"),
-    "shutdown": _fail("ENOTCONN", "EINVAL", "ENOBUFS"),
+    "shutdown": _after("ENOTCONN"),
     "close": _after("EINTR", "EIO", "ENOSPC"),
     "pipe2": _fail(*_NO_FILES),
     "dup3": _fail("EMFILE", "EINTR", "EBUSY"),
