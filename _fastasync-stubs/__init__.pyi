@@ -48,6 +48,7 @@ if sys.version_info >= (3, 14):
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 _Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 # Futures, tasks, handles.
@@ -90,6 +91,27 @@ class SocketTransport(asyncio.Transport):
         context: Context | None = None,
     ) -> None: ...
 
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: int
+    def __init__(
+        self,
+        loop: LoopCore,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
+class WritePipeTransport(asyncio.Transport):
+    def __init__(
+        self,
+        loop: LoopCore,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
 class ServerCore:
     def __init__(
         self,
@@ -130,7 +152,7 @@ class LoopCore:
     allow_nested: bool
     def run_forever(self) -> None: ...
     def run_until_complete(
-        self, future: Awaitable[_T] | Generator[Any, None, _T], /
+        self, future: Awaitable[_T] | Generator[Any, None, _T]
     ) -> _T: ...
     def stop(self) -> None: ...
     def is_running(self) -> bool: ...
@@ -167,7 +189,7 @@ class LoopCore:
     def create_task(
         self, coro: Coroutine[Any, Any, _T], **kwargs: Any
     ) -> asyncio.Task[_T]: ...
-    def set_task_factory(self, factory: Any, /) -> None: ...
+    def set_task_factory(self, factory: Any) -> None: ...
     def get_task_factory(self) -> Any: ...
     def add_reader(
         self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
@@ -175,8 +197,14 @@ class LoopCore:
     def add_writer(
         self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
     ) -> None: ...
-    def remove_reader(self, fd: FileDescriptorLike, /) -> bool: ...
-    def remove_writer(self, fd: FileDescriptorLike, /) -> bool: ...
+    def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
+    def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
+    async def connect_read_pipe(
+        self, protocol_factory: Callable[[], _P], pipe: Any
+    ) -> tuple[asyncio.ReadTransport, _P]: ...
+    async def connect_write_pipe(
+        self, protocol_factory: Callable[[], _P], pipe: Any
+    ) -> tuple[asyncio.WriteTransport, _P]: ...
 
 # For fastasync/ only.
 
