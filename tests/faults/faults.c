@@ -316,8 +316,6 @@ SIMPLE(int, epoll_pwait2,
 SIMPLE(int, accept4,
        (int fd, struct sockaddr *addr, socklen_t *len, int flags),
        (fd, addr, len, flags))
-SIMPLE(int, connect, (int fd, const struct sockaddr *addr, socklen_t len),
-       (fd, addr, len))
 SIMPLE(int, bind, (int fd, const struct sockaddr *addr, socklen_t len),
        (fd, addr, len))
 SIMPLE(int, listen, (int fd, int backlog), (fd, backlog))
@@ -371,6 +369,14 @@ epoll_ctl(int ep, int op, int fd, struct epoll_event *event)
         REAL(epoll_ctl)(ep, EPOLL_CTL_DEL, fd, event);
     }
     return REAL(epoll_ctl)(ep, op, fd, event);
+}
+
+EXPORT int
+connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    int rc = 0;
+    DISTURB(connect, rc = REAL(connect)(fd, addr, len); if (rc < 0) return rc)
+    return REAL(connect)(fd, addr, len);
 }
 
 EXPORT int

@@ -36,6 +36,8 @@ BORROWED = {
     "pipes": ("_make_read_pipe_transport", "epoll_ctl"),
     "subprocess": ("_make_subprocess_transport", "epoll_ctl"),
     "shell": ("_make_subprocess_transport", "epoll_ctl"),
+    # a connection whose server is closed before its transport is made
+    "tls": ("_accept_connection2", "connect"),
     "sendfile": ("_sock_sendfile_native_impl", "epoll_ctl"),
 }
 
