@@ -264,11 +264,11 @@ def without_borrowed(scene, faults):
     """Leave out what asyncio's own code cannot do."""
     if scene == scenes.WHOLE_LIFE:  # a loop that cannot even wait cannot tidy up
         faults = [fault for fault in faults if fault[3][2] != "EINVAL"]
-    method, call = scenes.BORROWED.get(scene, (None, None))
+    method, calls = scenes.BORROWED.get(scene, (None, ()))
     function = getattr(fastasync.Loop, method or "", None)
     if not getattr(function, "__module__", "").startswith("asyncio"):
         return faults
-    return [fault for fault in faults if fault[0] != call]
+    return [fault for fault in faults if fault[0] not in calls]
 
 
 def strike(sweep, fault, repeat):
