@@ -48,6 +48,10 @@ BORROWED = {
 }
 
 
+class Wrong(Exception):
+    """Something happened that no failing system call excuses."""
+
+
 def scene(function):
     SCENES[function.__name__] = function
     return function
