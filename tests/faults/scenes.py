@@ -455,6 +455,9 @@ async def udp():
         )
         try:
             server.peer, client.peer = client, server
+            for end in server, client:
+                if end.ended.done():  # the poller would not have it
+                    raise end.exc or ConnectionError("ended at once")
             client.send()
             await client.ended
             if client.at < client.count:
@@ -488,6 +491,8 @@ async def udp_burst():
             asyncio.DatagramProtocol, local_addr=(HOST, 0)
         )
         messages = [pattern(50 + n, n) for n in range(40)]
+        if sent.is_closing():
+            raise ConnectionError("ended at once")
         for message in messages:
             sent.sendto(message, address)
         sent.close()
