@@ -48,6 +48,12 @@ BORROWED = {
 }
 
 
+#: Scenes with sock_* calls. Their sockets are watched edge triggered, and so the
+#: kernel's EAGAIN is believed: that it is said of bytes that are there, and no
+#: edge follows, is not tried. (Linux does not do that.)
+EDGES = {"sock_calls", "sock_datagrams", "sendfile", "ready_made"}
+
+
 class Wrong(Exception):
     """Something happened that no failing system call excuses."""
 
