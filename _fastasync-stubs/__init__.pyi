@@ -33,7 +33,14 @@ from asyncio.tasks import (
 )
 from asyncio.threads import to_thread as to_thread
 from asyncio.timeouts import timeout as timeout, timeout_at as timeout_at
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from contextvars import Context
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
@@ -91,7 +98,7 @@ class SocketTransport(asyncio.Transport):
         context: Context | None = None,
     ) -> None: ...
 
-class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
+class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
     max_size: int
     def __init__(
         self,
@@ -211,6 +218,82 @@ class LoopCore:
     ) -> None: ...
     def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
     def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
+    # Names and connections.
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]: ...
+    async def getnameinfo(
+        self,
+        sockaddr: tuple[str, int] | tuple[str, int, int, int],
+        flags: int = 0,
+    ) -> tuple[str, str]: ...
+    if sys.version_info >= (3, 12):
+        async def create_connection(
+            self,
+            protocol_factory: Callable[[], _P],
+            host: str | None = None,
+            port: int | str | None = None,
+            *,
+            ssl: ssl.SSLContext | bool | None = None,
+            family: int = 0,
+            proto: int = 0,
+            flags: int = 0,
+            sock: socket.socket | None = None,
+            local_addr: tuple[str, int] | None = None,
+            server_hostname: str | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            happy_eyeballs_delay: float | None = None,
+            interleave: int | None = None,
+            all_errors: bool = False,
+        ) -> tuple[asyncio.Transport, _P]: ...
+    else:
+        async def create_connection(
+            self,
+            protocol_factory: Callable[[], _P],
+            host: str | None = None,
+            port: int | str | None = None,
+            *,
+            ssl: ssl.SSLContext | bool | None = None,
+            family: int = 0,
+            proto: int = 0,
+            flags: int = 0,
+            sock: socket.socket | None = None,
+            local_addr: tuple[str, int] | None = None,
+            server_hostname: str | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            happy_eyeballs_delay: float | None = None,
+            interleave: int | None = None,
+        ) -> tuple[asyncio.Transport, _P]: ...
+    async def create_unix_connection(
+        self,
+        protocol_factory: Callable[[], _P],
+        path: str | None = None,
+        *,
+        ssl: ssl.SSLContext | bool | None = None,
+        sock: socket.socket | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[asyncio.Transport, _P]: ...
+    async def connect_accepted_socket(
+        self,
+        protocol_factory: Callable[[], _P],
+        sock: socket.socket,
+        *,
+        ssl: ssl.SSLContext | bool | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[asyncio.Transport, _P]: ...
     async def connect_read_pipe(
         self, protocol_factory: Callable[[], _P], pipe: Any
     ) -> tuple[asyncio.ReadTransport, _P]: ...
@@ -239,4 +322,5 @@ class LoopCore:
 
 def _allow_nested(enable: bool, /) -> bool: ...
 def _live_tasks() -> list[asyncio.Task[Any]]: ...
+def _stock_methods(methods: Mapping[str, Any], /) -> None: ...
 def _sizes() -> dict[str, int]: ...

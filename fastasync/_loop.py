@@ -97,7 +97,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 
 
 #: The C core knows who of these owns which file descriptor.
-_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramTransport)
+_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramSocketTransport)
 
 
 class _Transports(weakref.WeakValueDictionary[int, Any]):
@@ -332,7 +332,7 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         extra: dict[str, Any] | None = None,
     ) -> asyncio.DatagramTransport:
         self._ensure_fd_no_transport(sock)
-        return _fastasync.DatagramTransport(
+        return _fastasync.DatagramSocketTransport(
             self, sock, protocol, address, waiter, extra
         )
 

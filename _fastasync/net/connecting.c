@@ -181,8 +181,7 @@ connecting_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
         int error = self->watching ? sock_error(self->fd) : self->known;
         connecting_unwatch(self);
         PyObject *waiter = Py_NewRef(self->waiter);
-        if (error != 0) {
-            error = error < 0 ? error : -error;
+        if (error < 0) {
             Py_XSETREF(self->failed, connecting_call_failed(self, error));
             rc = self->failed == NULL ? -1 : 0;
         }

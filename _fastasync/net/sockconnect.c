@@ -17,13 +17,13 @@
 /* -- sock_accept ------------------------------------------------------------------------ */
 
 static int
-accept_begin(CoroObject *Py_UNUSED(co))
+sockaccept_begin(CoroObject *Py_UNUSED(co))
 {
     return 1;
 }
 
 static int
-accept_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
+sockaccept_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
 {
     fa_state *st = co->st;
     PyObject *pair = PyObject_CallMethodNoArgs(co->vars[SOCKOP_SOCK],
@@ -47,47 +47,46 @@ accept_attempt(CoroObject *co, int Py_UNUSED(fd), PyObject **result)
     return 1;
 }
 
-static const fa_sockop_def accept_def = {
+static const fa_sockop_def sockaccept_def = {
     .name = "sock_accept", .dir = FA_IN,
-    .begin = accept_begin, .attempt = accept_attempt,
+    .begin = sockaccept_begin, .attempt = sockaccept_attempt,
 };
 
 static PySendResult
-accept_turn(CoroObject *co, PyObject *value, PyObject **result)
+sockaccept_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
-    return sockop_run(co, &accept_def, value, result);
+    return sockop_run(co, &sockaccept_def, value, result);
 }
 
 const fa_coro_kind sock_accept_kind = {
-    "BaseSelectorEventLoop.sock_accept", accept_turn,
+    "BaseSelectorEventLoop.sock_accept", sockaccept_turn,
 };
 
 /* -- sock_connect: the address ------------------------------------------------------------- */
 
-static const fa_sockop_def connect_def = {
+static const fa_sockop_def sockconnect_def = {
     .name = "sock_connect", .dir = FA_OUT,
 };
 
 /* Is loop._ensure_resolved asyncio's, as far as one can see? */
 static int
-connect_resolves_plainly(const CoroObject *co)
+sockconnect_resolves_plainly(const CoroObject *co)
 {
     LoopObject *loop = sockop_loop(co);
-    return Py_TYPE(loop)->tp_base == co->st->LoopCoreType &&
-           !(loop->overridden & FA_OV_RESOLVE);
+    return Py_TYPE(loop)->tp_base == co->st->LoopCoreType;
 }
 
 /* A numeric address is its own resolution: 1 and SOCKOP_ARG as getaddrinfo would
    have it, or 0. */
 static int
-connect_is_numeric(CoroObject *co)
+sockconnect_is_numeric(CoroObject *co)
 {
     const fa_sockcell *cell = sockcell(co->vars[SOCKOP_SOCK]);
     PyObject *address = co->vars[SOCKOP_ARG];
     unsigned char binary[sizeof(struct in6_addr)];
     if (!PyTuple_CheckExact(address) || PyTuple_GET_SIZE(address) != 2 ||
         (cell->type != SOCK_STREAM && cell->type != SOCK_DGRAM) ||
-        !connect_resolves_plainly(co))
+        !sockconnect_resolves_plainly(co))
     {
         return 0;
     }
@@ -117,7 +116,7 @@ connect_is_numeric(CoroObject *co)
 /* loop._ensure_resolved(address, family=, type=, proto=, loop=): what to await
    (new). */
 static PyObject *
-connect_resolve(CoroObject *co)
+sockconnect_resolve(CoroObject *co)
 {
     static const char *const names[] = {"family", "type", "proto"};
     PyObject *sock = co->vars[SOCKOP_SOCK];
@@ -148,7 +147,7 @@ connect_resolve(CoroObject *co)
 
 /* _, _, _, _, address = resolved[0]. 0 or -1. */
 static int
-connect_take_resolved(CoroObject *co, PyObject *resolved)
+sockconnect_take_resolved(CoroObject *co, PyObject *resolved)
 {
     PyObject *first = PySequence_GetItem(resolved, 0);
     PyObject *info = first == NULL ? NULL : PySequence_Tuple(first);
@@ -174,7 +173,7 @@ connect_take_resolved(CoroObject *co, PyObject *resolved)
 /* -- sock_connect: the connection ------------------------------------------------------------ */
 
 static PySendResult
-connect_start(CoroObject *co, PyObject **result)
+sockconnect_start(CoroObject *co, PyObject **result)
 {
     PyObject *done = PyObject_CallMethodOneArg(
         co->vars[SOCKOP_SOCK], co->st->str_connect, co->vars[SOCKOP_ARG]);
@@ -185,17 +184,17 @@ connect_start(CoroObject *co, PyObject **result)
     if (sockop_blocked() < 0) {
         return PYGEN_ERROR;
     }
-    return sockop_is_direct(co) ? sockop_wait(co, &connect_def, 1)
-                                : sockop_delegate(co, &connect_def);
+    return sockop_is_direct(co) ? sockop_wait(co, &sockconnect_def, 1)
+                                : sockop_delegate(co, &sockconnect_def);
 }
 
 /* The socket is writable: is it connected? */
 static PySendResult
-connect_ask(CoroObject *co, PyObject **result)
+sockconnect_ask(CoroObject *co, PyObject **result)
 {
-    int err = sock_error(sockop_fd(co));
-    if (err < 0) {
-        fa_err_set_errno(err);
+    int fd = sockop_fd(co), err = fd < 0 ? EBADF : -sock_error(fd);
+    if (fd < 0) {
+        fa_err_set_errno(-EBADF); // detached meanwhile
         return PYGEN_ERROR;
     }
     if (FA_LIKELY(err == 0)) {
@@ -213,48 +212,50 @@ connect_ask(CoroObject *co, PyObject **result)
     PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
     Py_DECREF(exc);
     return sockop_blocked() < 0 ? PYGEN_ERROR
-                                : sockop_wait(co, &connect_def, 0);
+                                : sockop_wait(co, &sockconnect_def, 0);
 }
 
 static PySendResult
-connect_begin(CoroObject *co, PyObject **result)
+sockconnect_begin(CoroObject *co, PyObject **result)
 {
-    if (!sockop_is_direct(co)) {
-        return sockop_delegate(co, &connect_def);
+    if (!sockop_is_direct(co) ||
+        (sockop_loop(co)->overridden & FA_OV_CONNECTS))
+    {
+        return sockop_delegate(co, &sockconnect_def);
     }
     int family = sockcell(co->vars[SOCKOP_SOCK])->family;
-    if ((family == AF_INET || family == AF_INET6) && !connect_is_numeric(co)) {
-        PyObject *aw = connect_resolve(co);
+    if ((family == AF_INET || family == AF_INET6) && !sockconnect_is_numeric(co)) {
+        PyObject *aw = sockconnect_resolve(co);
         return aw == NULL ? PYGEN_ERROR : coro_await(co, SOCKOP_RESOLVED, aw);
     }
-    return connect_start(co, result);
+    return sockconnect_start(co, result);
 }
 
 static PySendResult
-connect_step(CoroObject *co, PyObject *value, PyObject **result)
+sockconnect_step(CoroObject *co, PyObject *value, PyObject **result)
 {
     switch (co->stage) {
     case SOCKOP_BEGIN:
-        return connect_begin(co, result);
+        return sockconnect_begin(co, result);
     case SOCKOP_RESOLVED:
-        if (value == NULL || connect_take_resolved(co, value) < 0) {
+        if (value == NULL || sockconnect_take_resolved(co, value) < 0) {
             return PYGEN_ERROR;
         }
-        return connect_start(co, result);
+        return sockconnect_start(co, result);
     case SOCKOP_WAITED:
-        sockop_waited(co, &connect_def);
-        return value == NULL ? PYGEN_ERROR : connect_ask(co, result);
+        sockop_waited(co, &sockconnect_def);
+        return value == NULL ? PYGEN_ERROR : sockconnect_ask(co, result);
     default:
         return value == NULL ? PYGEN_ERROR : coro_return(co, value, result);
     }
 }
 
 static PySendResult
-connect_turn(CoroObject *co, PyObject *value, PyObject **result)
+sockconnect_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
-    return sockop_end(co, connect_step(co, value, result));
+    return sockop_end(co, sockconnect_step(co, value, result));
 }
 
 const fa_coro_kind sock_connect_kind = {
-    "BaseSelectorEventLoop.sock_connect", connect_turn,
+    "BaseSelectorEventLoop.sock_connect", sockconnect_turn,
 };

@@ -121,7 +121,7 @@ FA_INTERNAL ssize_t sock_recvfrom(int fd, void *buf, size_t len,
                                   struct sockaddr *addr, socklen_t *addrlen);
 FA_INTERNAL ssize_t sock_send_now(int fd, const void *buf, size_t len);
 
-/* SO_ERROR: a positive errno or 0; negative if even that fails. */
+/* SO_ERROR, taken: 0 = none, else -errno (also if it cannot be asked). */
 FA_INTERNAL int sock_error(int fd);
 
 /* Is it plain TCP, not one of the protocols that look like it? 1 or 0. */

@@ -99,9 +99,12 @@ sock_send_now(int fd, const void *buf, size_t len)
 int
 sock_error(int fd)
 {
-    int err = 0;
-    socklen_t len = sizeof(err);
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0 ? -errno : err;
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) {
+        return -errno;
+    }
+    return -error;
 }
 
 int
