@@ -255,11 +255,17 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     def _csock(self) -> socket.socket | None:
         """The writing end of the self-pipe, for signal.set_wakeup_fd."""
         if self._self_pipe is None and not self.is_closed():
-            self._ssock, self._self_pipe = socket.socketpair()
-            self._ssock.setblocking(False)
-            self._self_pipe.setblocking(False)
+            ssock, csock = socket.socketpair()
+            try:
+                ssock.setblocking(False)
+                csock.setblocking(False)
+                self._add_reader(ssock.fileno(), self._read_from_self)
+            except BaseException:
+                ssock.close()
+                csock.close()
+                raise
+            self._ssock, self._self_pipe = ssock, csock
             self._internal_fds += 1
-            self._add_reader(self._ssock.fileno(), self._read_from_self)
         return self._self_pipe
 
     def _close_self_pipe(self) -> None:

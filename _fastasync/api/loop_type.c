@@ -122,6 +122,7 @@ Loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
         return NULL;
     }
     if (loop_open(loop, st) < 0 || loop_refresh_overrides(loop) < 0) {
+        loop->closed = 1; // so that __del__ finds nothing to complain about
         Py_DECREF(loop);
         return NULL;
     }

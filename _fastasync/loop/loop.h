@@ -57,7 +57,7 @@ typedef struct {
     fa_wait *more;   /* owned or NULL: further waiters for that socket */
     uint32_t generation;
     uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT, and
-                      FA_EDGE if the fd is kept */
+                      FA_EDGE if the fd is kept (and see io.c) */
     uint8_t ready; /* kept: FA_IN | FA_OUT, reported and not used up */
     uint8_t idle;  /* kept: so many reports that nobody waited for */
     unsigned tcp : 1; /* kept: plain TCP */
