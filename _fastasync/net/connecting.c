@@ -42,9 +42,6 @@ connecting_unwatch(ConnectingObject *self)
 static void
 connecting_close(ConnectingObject *self)
 {
-    if (self->fd < 0) {
-        return;
-    }
     PyObject *error = fa_err_take();
     connecting_unwatch(self);
     int fd = self->fd;
@@ -117,7 +114,9 @@ Connecting_dealloc(ConnectingObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
-    connecting_close(self); // not connecting_drop: it would hold this object
+    if (self->fd >= 0) {
+        connecting_close(self); // connecting_drop would hold this object
+    }
     Connecting_clear(self);
     Py_CLEAR(self->loop); // last: giving up needs it
     type->tp_free(self);
@@ -129,9 +128,11 @@ Connecting_dealloc(ConnectingObject *self)
 void
 connecting_drop(ConnectingObject *self)
 {
-    Py_INCREF(self); // the watcher's reference may be the last
-    connecting_close(self);
-    Py_DECREF(self);
+    if (self->fd >= 0) {
+        Py_INCREF(self); // the watcher's reference may be the last
+        connecting_close(self);
+        Py_DECREF(self);
+    }
 }
 
 /* The address as asyncio shows it (new). */

@@ -289,26 +289,43 @@ race_attempt(RaceObject *self)
     return attempt;
 }
 
-/* loop.call_later(delay, self) (new). */
+/* The same through the loop's methods, as the wait_for of this version calls
+   them: call_at(time() + delay, self) or call_later(delay, self) (new). */
+static PyObject *
+race_timer_by_method(RaceObject *self, LoopObject *loop)
+{
+    double seconds = self->delay;
+    PyObject *name = self->st->str_call_later;
+    if (FA_HAS_WAIT_FOR_TIMEOUT) {
+        double now = loop_time(loop);
+        if (now == -1.0 && PyErr_Occurred()) {
+            return NULL;
+        }
+        seconds += now;
+        name = self->st->str_call_at;
+    }
+    PyObject *when = PyFloat_FromDouble(seconds);
+    PyObject *args[] = {(PyObject *)loop, when, (PyObject *)self};
+    PyObject *timer = when == NULL ? NULL
+                                   : PyObject_VectorcallMethod(name, args, 3,
+                                                               NULL);
+    Py_XDECREF(when);
+    return timer;
+}
+
+/* The next attempt begins after the delay: its timer (new). */
 static PyObject *
 race_timer(RaceObject *self)
 {
     LoopObject *loop = self->whole->loop;
-    if (loop->direct &&
-        !(loop->overridden & (FA_OV_CALL_LATER | FA_OV_CALL_AT | FA_OV_TIME)))
+    if (!loop->direct ||
+        (loop->overridden & (FA_OV_CALL_LATER | FA_OV_CALL_AT | FA_OV_TIME)))
     {
-        double now = (double)clock_now() / 1e9;
-        return loop_call_at(loop, now + self->delay, NULL, (PyObject *)self,
-                            NULL, 0, NULL);
+        return race_timer_by_method(self, loop);
     }
-    PyObject *delay = PyFloat_FromDouble(self->delay);
-    PyObject *args[] = {(PyObject *)loop, delay, (PyObject *)self};
-    PyObject *timer = delay == NULL
-                          ? NULL
-                          : PyObject_VectorcallMethod(
-                                self->st->str_call_later, args, 3, NULL);
-    Py_XDECREF(delay);
-    return timer;
+    double now = (double)clock_now() / 1e9;
+    return loop_call_at(loop, now + self->delay, NULL, (PyObject *)self, NULL,
+                        0, NULL);
 }
 
 /* One more is on its way; let the next one wait. */
