@@ -472,7 +472,9 @@ SSLProtocol_get_app_transport(PyObject *op, PyObject *Py_UNUSED(arg))
 PyObject *
 tls_extra_info(TlsObject *self, PyObject *name, PyObject *fallback)
 {
-    PyObject *value = PyDict_GetItemWithError(self->extra, name);
+    PyObject *value = self->extra == NULL
+                          ? NULL
+                          : PyDict_GetItemWithError(self->extra, name);
     if (value != NULL || PyErr_Occurred()) {
         return Py_XNewRef(value);
     }
