@@ -57,6 +57,10 @@
 #define FA_HAS_GROUP_RECANCEL FA_PY313
 /* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
 #define FA_HAS_GROUP_CANCEL FA_PY315
+/* a sendfile that has sent nothing sets the position of the file too */
+#define FA_HAS_SENDFILE_SEEK FA_PY314
+/* _chain_future copies at once what ends in the loop's own thread */
+#define FA_HAS_CHAIN_HERE FA_PY314
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */
@@ -286,6 +290,13 @@ fa_weakref_get(PyObject *ref)
     PyObject *obj = PyWeakref_GET_OBJECT(ref);
     return obj == Py_None ? NULL : Py_NewRef(obj);
 #endif
+}
+
+/* Is that what the weak reference refers to? `obj` is alive. HOT */
+static inline int
+fa_weakref_is(PyObject *ref, PyObject *obj)
+{
+    return ((PyWeakReference *)ref)->wr_object == obj;
 }
 
 /* The type's version tag, 0 while it has none: changes whenever the type or

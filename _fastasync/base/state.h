@@ -71,7 +71,11 @@
     X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
     X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
     X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
-    X(setblocking)
+    X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
+    X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \
+    X(add_writer) X(connect) X(remove_reader) X(remove_writer) X(sendto) \
+    X(_check_callback) X(_check_default_executor) X(_default_executor) \
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -131,6 +135,7 @@
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
+    X(chain_future, "asyncio.futures", "_chain_future") \
     X(mod_base_events, "asyncio.base_events", NULL) \
     X(mod_base_futures, "asyncio.base_futures", NULL) \
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
@@ -151,6 +156,11 @@
     X(socket_SOCK_RAW, "socket", "SOCK_RAW") \
     X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
     X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
+    X(mod_os, "os", NULL) \
+    X(os_sendfile, "os", "sendfile") \
+    X(UnsupportedOperation, "io", "UnsupportedOperation") \
+    X(SendfileNotAvailableError, "asyncio.exceptions", \
+      "SendfileNotAvailableError") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
@@ -238,6 +248,12 @@ typedef struct fa_state {
     unsigned int socket_version; /* net/plain.c: the version tag of
                                     socket.socket at which it was seen ... */
     uint8_t socket_plain;        /* ... to be the standard library's own */
+    /* the inside of a Python socket (net/sockcell.c) */
+    int sock_layout;           /* 0 = not looked at yet, 1 = known, 2 = not */
+    int sock_plain;            /* no method of it has been replaced ... */
+    unsigned int sock_version; /* ... in this version of the class */
+    Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
+    Py_ssize_t sock_closed;
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */

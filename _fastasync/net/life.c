@@ -59,6 +59,20 @@ life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *method)
     return rc;
 }
 
+int FA_COLD
+transport_never_reads(TransportObject *self)
+{
+    PyObject *exc = fa_err_take();
+    int rc = transport_force_close(self, exc);
+    if (rc < 0) {
+        fa_err_chain(exc);
+    }
+    else {
+        fa_err_restore(exc);
+    }
+    return -1;
+}
+
 /* fa_run: reading starts once connection_made has run. */
 static int
 life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
@@ -66,7 +80,8 @@ life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
 {
     TransportObject *self = (TransportObject *)op;
     int rc = transport_start_reading(self);
-    if (rc < 0) {
+    if (FA_UNLIKELY(rc < 0)) {
+        transport_never_reads(self);
         rc = transport_report_method(self, op, "_add_reader", NULL);
     }
     Py_DECREF(op);

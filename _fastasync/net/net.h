@@ -116,10 +116,30 @@ FA_INTERNAL PyObject *connect_coroutine(LoopObject *loop, PyObject *const *args,
 FA_INTERNAL PyObject *wrap_coroutine(LoopObject *loop, PyObject *const *args);
 FA_INTERNAL PyObject *wrap_accepted(LoopObject *loop, PyObject *const *args);
 
+/* A coroutine of loop.sock_*() (sockops.c, sockconnect.c). `arg` is what comes
+   after the socket: NULL for accept, a pair for recvfrom_into and sendto. New
+   reference. */
+typedef enum {
+    FA_SOCK_RECV, FA_SOCK_RECV_INTO, FA_SOCK_RECVFROM, FA_SOCK_RECVFROM_INTO,
+    FA_SOCK_SENDALL, FA_SOCK_SENDTO, FA_SOCK_ACCEPT, FA_SOCK_CONNECT,
+} fa_sockop;
+FA_INTERNAL PyObject *sockop_new(LoopObject *loop, fa_sockop op,
+                                 PyObject *sock, PyObject *arg);
+
+/* The coroutine loop._sock_sendfile_native(sock, file, offset, count)
+   (sendfile.c). New reference. */
+FA_INTERNAL PyObject *sendfile_new(LoopObject *loop, PyObject *sock,
+                                   PyObject *file, PyObject *offset,
+                                   PyObject *count);
+
+/* loop_io_claim for a transport that has let sendfile use its fd: nothing if it
+   has lost its connection meanwhile, and the fd may be another's. 0 or -1. */
+FA_INTERNAL int sockstream_claim(LoopObject *loop, PyObject *transport);
+
 /* The module state is cleared. */
 FA_INTERNAL void net_state_clear(fa_state *st);
 
-/* Types SocketTransport, SSLTransport, SSLProtocol, Server. 0 or -1. */
+/* All types of this room. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif

@@ -290,6 +290,11 @@ FA_INTERNAL int transport_set_protocol(TransportObject *self,
 
 /* Watch for input if reading is wanted / stop doing so. 0 or -1. */
 FA_INTERNAL int transport_start_reading(TransportObject *self);
+
+/* That has failed, with the exception that is set and stays set: the poller
+   would not have the socket. asyncio leaves a connection that nothing will ever
+   be heard of; here it ends with the exception. Always -1. */
+FA_INTERNAL int transport_never_reads(TransportObject *self);
 FA_INTERNAL void transport_stop_reading(TransportObject *self);
 
 /* asyncio's close() and _force_close(exc). `exc` is borrowed and may be NULL
@@ -528,6 +533,9 @@ FA_INTERNAL PyObject *server_foreign(ServerObject *self);
 
 /* -1 with AssertionError (asyncio's) if the server is closed. */
 FA_INTERNAL int server_check_open(ServerObject *self);
+
+/* Is `server`, any object, a server of ours that has been closed? */
+FA_INTERNAL int server_is_closed(fa_state *st, PyObject *server);
 
 /* Somebody has left: was it the last of a closed server? 0 or -1. */
 FA_INTERNAL int server_left(ServerObject *self);
