@@ -16,6 +16,7 @@
 #include "base/ring.c"
 #include "base/state.c"
 
+#include "os/child.c"
 #include "os/clock.c"
 #include "os/forkmark.c"
 #include "os/poller_epoll.c"
@@ -86,11 +87,15 @@
 
 #include "net/accept.c"
 #include "net/clients.c"
+#include "net/exitwatch.c"
 #include "net/extra.c"
 #include "net/flow.c"
 #include "net/life.c"
 #include "net/listener.c"
 #include "net/net.c"
+#include "net/popen.c"
+#include "net/process.c"
+#include "net/process_pipes.c"
 #include "net/protocol.c"
 #include "net/server.c"
 #include "net/sockmethods.c"
@@ -113,6 +118,7 @@
 #include "stream/writer_coros.c"
 
 #include "api/loop_io.c"
+#include "api/loop_process.c"
 #include "api/loop_run.c"
 #include "api/loop_sched.c"
 #include "api/loop_task.c"

@@ -106,7 +106,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_signal",
         "_make_read_pipe_transport",
         "_make_write_pipe_transport",
-        "_make_subprocess_transport",
         "_child_watcher_callback",
         "create_unix_connection",
         "_sock_sendfile_native",

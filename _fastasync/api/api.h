@@ -6,12 +6,17 @@
 
 #include "base/state.h"
 #include "loop/loop.h"
+#include "task/coro.h"
 
 /* Method tables by subject; loop_type.c joins them into the type. */
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_sched_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_run_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_task_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_io_methods[];
+
+/* Methods that make coroutines. */
+extern __attribute__((visibility("hidden"))) const fa_coro_def
+    loop_process_coros[];
 
 /* loop.create_task(coro) of the engine, honouring the task factory. New. */
 FA_INTERNAL PyObject *loop_create_task(LoopObject *loop, PyObject *coro);

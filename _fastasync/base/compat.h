@@ -152,6 +152,12 @@ fa_forgives_cancelled_client(void)
 #define FA_HAS_TAKE_BYTES FA_PY315
 /* StreamReader._replace_transport (for StreamWriter.start_tls). */
 #define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
+/* child watchers belong to the event loop policy */
+#define FA_HAS_CHILD_WATCHERS !FA_PY314
+/* the default child watcher watches a pidfd, not a thread */
+#define FA_HAS_PIDFD_WATCHER FA_PY312
+/* so many iterations lie between a child's end and _process_exited */
+#define FA_EXIT_HOPS (FA_PY314 ? 0 : FA_PY312 ? 1 : 2)
 
 /* -- exceptions --------------------------------------------------------- */
 

@@ -79,6 +79,10 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
     Py_VISIT(st->timeout_fire);
     Py_VISIT(st->release_waiter);
     Py_VISIT(st->kw_msg);
+    Py_VISIT(st->popen_own[0]);
+    Py_VISIT(st->popen_own[1]);
+    Py_VISIT(st->asyncio_spawn);
+    Py_VISIT(st->asyncio_exited);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -104,6 +108,10 @@ fa_state_clear(fa_state *st)
     Py_CLEAR(st->timeout_fire);
     Py_CLEAR(st->release_waiter);
     Py_CLEAR(st->kw_msg);
+    Py_CLEAR(st->popen_own[0]);
+    Py_CLEAR(st->popen_own[1]);
+    Py_CLEAR(st->asyncio_spawn);
+    Py_CLEAR(st->asyncio_exited);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }
