@@ -60,10 +60,8 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_create_server_getaddrinfo",
         "connect_accepted_socket",
         "start_tls",
-        # not ours yet: UDP, pipes, subprocesses, sendfile
+        # not ours yet: UDP, subprocesses, sendfile
         "create_datagram_endpoint",
-        "connect_read_pipe",
-        "connect_write_pipe",
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
@@ -104,8 +102,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_read_pipe_transport",
-        "_make_write_pipe_transport",
         "_child_watcher_callback",
         "create_unix_connection",
         "_sock_sendfile_native",

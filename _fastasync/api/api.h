@@ -13,6 +13,7 @@ extern __attribute__((visibility("hidden"))) PyMethodDef loop_sched_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_run_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_task_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_io_methods[];
+extern __attribute__((visibility("hidden"))) PyMethodDef loop_pipe_methods[];
 
 /* Methods that make coroutines. */
 extern __attribute__((visibility("hidden"))) const fa_coro_def
@@ -23,6 +24,9 @@ FA_INTERNAL PyObject *loop_create_task(LoopObject *loop, PyObject *coro);
 
 /* Find out which methods a subclass or the instance has replaced. 0 or -1. */
 FA_INTERNAL int loop_refresh_overrides(LoopObject *loop);
+
+/* connect_read_pipe, connect_write_pipe. 0 or -1. */
+FA_INTERNAL int loop_pipe_init(fa_state *st);
 
 FA_INTERNAL int api_types_init(PyObject *module, fa_state *st);
 

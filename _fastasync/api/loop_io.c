@@ -206,19 +206,20 @@ io_remove_parsed(LoopObject *loop, int dir, int guarded, PyObject *file)
     { \
         return io_add_parsed(loop, spec, dir, guarded, args, nargs, kwnames); \
     }
-#define REMOVE(name, dir, guarded) \
+#define REMOVE(name, python_name, dir, guarded) \
     static PyObject *name(LoopObject *loop, PyObject *file) \
     { \
         return io_remove_parsed(loop, dir, guarded, file); \
-    }
+    } \
+    FA_METHOD_ONE(name, LoopObject, python_name, "fd")
 ADD(Loop_add_reader, &add_reader_spec, FA_IN, 1)
 ADD(Loop_add_writer, &add_writer_spec, FA_OUT, 1)
 ADD(Loop__add_reader, &add_reader_private_spec, FA_IN, 0)
 ADD(Loop__add_writer, &add_writer_private_spec, FA_OUT, 0)
-REMOVE(Loop_remove_reader, FA_IN, 1)
-REMOVE(Loop_remove_writer, FA_OUT, 1)
-REMOVE(Loop__remove_reader, FA_IN, 0)
-REMOVE(Loop__remove_writer, FA_OUT, 0)
+REMOVE(Loop_remove_reader, "BaseSelectorEventLoop.remove_reader", FA_IN, 1)
+REMOVE(Loop_remove_writer, "BaseSelectorEventLoop.remove_writer", FA_OUT, 1)
+REMOVE(Loop__remove_reader, "BaseSelectorEventLoop._remove_reader", FA_IN, 0)
+REMOVE(Loop__remove_writer, "BaseSelectorEventLoop._remove_writer", FA_OUT, 0)
 #undef ADD
 #undef REMOVE
 
@@ -245,11 +246,11 @@ PyDoc_STRVAR(add_writer_doc,
 "Call callback(*args) whenever fd (an int or an object with fileno()) is\n"
 "writable; replaces a former writer. See asyncio.loop.add_writer.");
 PyDoc_STRVAR(remove_reader_doc,
-"remove_reader($self, fd, /)\n--\n\n"
+"remove_reader($self, fd)\n--\n\n"
 "Stop watching fd for reading; True if it was watched.\n"
 "See asyncio.loop.remove_reader.");
 PyDoc_STRVAR(remove_writer_doc,
-"remove_writer($self, fd, /)\n--\n\n"
+"remove_writer($self, fd)\n--\n\n"
 "Stop watching fd for writing; True if it was watched.\n"
 "See asyncio.loop.remove_writer.");
 
@@ -313,14 +314,10 @@ PyMethodDef loop_io_methods[] = {
     ADD("add_writer", Loop_add_writer, add_writer_doc),
     ADD("_add_reader", Loop__add_reader, add_reader_doc),
     ADD("_add_writer", Loop__add_writer, add_writer_doc),
-    {"remove_reader", (PyCFunction)Loop_remove_reader, METH_O,
-     remove_reader_doc},
-    {"remove_writer", (PyCFunction)Loop_remove_writer, METH_O,
-     remove_writer_doc},
-    {"_remove_reader", (PyCFunction)Loop__remove_reader, METH_O,
-     remove_reader_doc},
-    {"_remove_writer", (PyCFunction)Loop__remove_writer, METH_O,
-     remove_writer_doc},
+    ADD("remove_reader", Loop_remove_reader_kw, remove_reader_doc),
+    ADD("remove_writer", Loop_remove_writer_kw, remove_writer_doc),
+    ADD("_remove_reader", Loop__remove_reader_kw, remove_reader_doc),
+    ADD("_remove_writer", Loop__remove_writer_kw, remove_writer_doc),
     {"_watched", (PyCFunction)Loop_watched, METH_O, Loop_watched_doc},
     {"_claim_fd", (PyCFunction)(void (*)(void))Loop_claim_fd, METH_FASTCALL,
      Loop_claim_fd_doc},

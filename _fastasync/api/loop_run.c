@@ -5,6 +5,7 @@
    else a run inside a run puts away and brings back is in loop/level.c. */
 #include "api/api.h"
 
+#include "base/args.h"
 #include "base/errors.h"
 #include "loop/current.h"
 #include "task/task.h"
@@ -360,7 +361,7 @@ run_future(LoopObject *loop, PyObject *future, int made)
 }
 
 PyDoc_STRVAR(Loop_run_until_complete_doc,
-"run_until_complete($self, future, /)\n--\n\n"
+"run_until_complete($self, future)\n--\n\n"
 "Run until the future is done and return its result or raise its\n"
 "exception. A coroutine is wrapped into a Task.\n"
 "See asyncio.loop.run_until_complete.");
@@ -385,6 +386,8 @@ Loop_run_until_complete(LoopObject *loop, PyObject *awaitable)
     }
     return run_future(loop, future, made);
 }
+FA_METHOD_ONE(Loop_run_until_complete, LoopObject,
+              "BaseEventLoop.run_until_complete", "future")
 
 PyDoc_STRVAR(Loop_run_nested_doc,
 "_run_nested($self, future, /)\n--\n\n"
@@ -498,8 +501,9 @@ Loop_run_once(LoopObject *loop, PyObject *Py_UNUSED(ignored))
 PyMethodDef loop_run_methods[] = {
     {"run_forever", (PyCFunction)Loop_run_forever, METH_NOARGS,
      Loop_run_forever_doc},
-    {"run_until_complete", (PyCFunction)Loop_run_until_complete, METH_O,
-     Loop_run_until_complete_doc},
+    {"run_until_complete",
+     (PyCFunction)(void (*)(void))Loop_run_until_complete_kw,
+     METH_FASTCALL | METH_KEYWORDS, Loop_run_until_complete_doc},
     {"_run_nested", (PyCFunction)Loop_run_nested, METH_O, Loop_run_nested_doc},
     {"stop", (PyCFunction)Loop_stop, METH_NOARGS, Loop_stop_doc},
     {"is_running", (PyCFunction)Loop_is_running, METH_NOARGS,

@@ -296,7 +296,7 @@ is_eager_factory(fa_state *Py_UNUSED(st), PyObject *Py_UNUSED(factory))
 #endif
 
 PyDoc_STRVAR(Loop_set_task_factory_doc,
-"set_task_factory($self, factory, /)\n--\n\n"
+"set_task_factory($self, factory)\n--\n\n"
 "Set the callable that makes tasks, or None for the default.\n"
 "See asyncio.loop.set_task_factory.");
 
@@ -317,6 +317,8 @@ Loop_set_task_factory(LoopObject *loop, PyObject *factory)
                factory == Py_None ? NULL : Py_NewRef(factory));
     Py_RETURN_NONE;
 }
+FA_METHOD_ONE(Loop_set_task_factory, LoopObject,
+              "BaseEventLoop.set_task_factory", "factory")
 
 PyDoc_STRVAR(Loop_get_task_factory_doc,
 "get_task_factory($self, /)\n--\n\n"
@@ -333,8 +335,9 @@ PyMethodDef loop_task_methods[] = {
      Loop_create_future_doc},
     {"create_task", (PyCFunction)(void (*)(void))Loop_create_task,
      METH_FASTCALL | METH_KEYWORDS, Loop_create_task_doc},
-    {"set_task_factory", (PyCFunction)Loop_set_task_factory, METH_O,
-     Loop_set_task_factory_doc},
+    {"set_task_factory",
+     (PyCFunction)(void (*)(void))Loop_set_task_factory_kw,
+     METH_FASTCALL | METH_KEYWORDS, Loop_set_task_factory_doc},
     {"get_task_factory", (PyCFunction)Loop_get_task_factory, METH_NOARGS,
      Loop_get_task_factory_doc},
     {NULL, NULL, 0, NULL},

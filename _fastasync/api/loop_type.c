@@ -400,6 +400,8 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_run_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_task_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_io_methods) < 0 ||
+        loop_add_methods(st->LoopCoreType, loop_pipe_methods) < 0 ||
+        loop_pipe_init(st) < 0 ||
         coro_methods_add(st, st->LoopCoreType, loop_process_coros) < 0)
     {
         return -1;

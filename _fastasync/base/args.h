@@ -30,4 +30,30 @@ FA_INTERNAL int fa_args_parse(const fa_args *spec, PyObject *const *args,
 FA_INTERNAL int fa_args_parse_tuple(const fa_args *spec, PyObject *args,
                                     PyObject *kwargs, PyObject **out);
 
+/* HOT. The argument of a method that takes one (borrowed); NULL with
+   TypeError. */
+static inline PyObject *
+fa_args_one(const fa_args *spec, PyObject *const *args, Py_ssize_t nargs,
+            PyObject *kwnames)
+{
+    PyObject *out[1];
+    if (FA_LIKELY(nargs == 1 && kwnames == NULL)) {
+        return args[0];
+    }
+    return fa_args_parse(spec, args, nargs, kwnames, out) < 0 ? NULL : out[0];
+}
+
+/* Defines method_kw, for METH_FASTCALL | METH_KEYWORDS: method(self, arg) of a
+   parameter that may be given by its name. */
+#define FA_METHOD_ONE(method, self_type, python_name, parameter) \
+    static PyObject *method##_kw(self_type *self, PyObject *const *args, \
+                                 Py_ssize_t nargs, PyObject *kwnames) \
+    { \
+        static const fa_args spec = { \
+            .fname = (python_name), .required = 1, .positional = 1, \
+            .python = 1, .total = 1, .names = {parameter}}; \
+        PyObject *arg = fa_args_one(&spec, args, nargs, kwnames); \
+        return arg == NULL ? NULL : method(self, arg); \
+    }
+
 #endif

@@ -23,7 +23,8 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener) X(SubprocessTransport)
+    X(SocketTransport) X(ServerCore) X(Listener) \
+    X(ReadPipeTransport) X(WritePipeTransport) X(SubprocessTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -64,11 +65,12 @@
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
     X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
+    X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
     X(_child_created) X(_child_watcher_callback) X(_closed_child_pipe_fds) \
     X(_communication_started) X(_devnull) X(_execute_child) X(_input) \
     X(_sigint_wait_secs) X(_wait) X(_waitpid_lock) X(_watcher) \
     X(connect_read_pipe) X(connect_write_pipe) X(encoding) X(errors) X(pid) \
-    X(pipe) X(pipe_connection_lost) X(pipe_data_received) X(pipesize) \
+    X(pipe_connection_lost) X(pipe_data_received) X(pipesize) \
     X(Popen) X(process_exited) X(returncode) X(stderr) X(stdin) X(stdout) \
     X(subprocess) X(text_mode) X(disconnected)
 
@@ -149,6 +151,8 @@
     X(mod_socket, "socket", NULL) \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(socket_type, "_socket", "socket") \
+    X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
+    X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
     X(asyncio_Queue, "asyncio.queues", "Queue") \

@@ -1,4 +1,5 @@
 /* net/net.c: the types of this room, in the order they need each other. */
+#include "net/pipe.h"
 #include "net/process.h"
 #include "net/transport.h"
 
@@ -8,6 +9,7 @@ net_types_init(PyObject *module, fa_state *st)
     if (sockstream_type_init(module, st) < 0 ||
         server_type_init(module, st) < 0 ||
         listener_type_init(module, st) < 0 ||
+        pipe_types_init(module, st) < 0 ||
         process_type_init(module, st) < 0 ||
         accept_functions_init(module) < 0)
     {

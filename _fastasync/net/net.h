@@ -29,6 +29,29 @@ FA_INTERNAL int sockstream_is_closing(PyObject *transport);
 FA_INTERNAL int sockstream_pause_reading(PyObject *transport);
 FA_INTERNAL int sockstream_resume_reading(PyObject *transport);
 
+/* A transport that reads from, or writes to, the Python file `pipe` (anything
+   with fileno() and close(): a pipe, a socket, a terminal), which it closes at
+   the end. The arguments are those of asyncio's _UnixReadPipeTransport; waiter
+   and extra may be NULL or None. NULL with an exception, ValueError for other
+   kinds of files; then the file is left as it was, but for its non-blocking
+   mode. */
+FA_INTERNAL PyObject *readpipe_new(LoopObject *loop, PyObject *pipe,
+                                   PyObject *protocol, PyObject *waiter,
+                                   PyObject *extra);
+FA_INTERNAL PyObject *writepipe_new(LoopObject *loop, PyObject *pipe,
+                                    PyObject *protocol, PyObject *waiter,
+                                    PyObject *extra);
+
+/* A ReadPipeTransport / WritePipeTransport of ours whose methods nobody can have
+   replaced. HOT */
+FA_INTERNAL int readpipe_is_plain(fa_state *st, PyObject *obj);
+FA_INTERNAL int writepipe_is_plain(fa_state *st, PyObject *obj);
+
+/* write() and is_closing() of a plain WritePipeTransport. 0 (is_closing: 1 or 0)
+   or -1. May run Python code, but for is_closing. HOT */
+FA_INTERNAL int writepipe_write(PyObject *transport, PyObject *data);
+FA_INTERNAL int writepipe_is_closing(PyObject *transport);
+
 /* How a transport hands bytes to a protocol that would only put them into a
    buffer: without a call into Python, and, if there is much, by reading
    straight into that buffer. stream/ registers one table for the class
@@ -72,7 +95,8 @@ FA_INTERNAL PyObject *process_new(LoopObject *loop, PyObject *protocol,
    transport._process_exited(code) must be called by other means); -1. */
 FA_INTERNAL int process_watch(PyObject *transport, LoopObject *loop);
 
-/* Types SocketTransport, Server. 0 or -1. */
+/* Types SocketTransport, Server, ReadPipeTransport, WritePipeTransport. 0 or
+   -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif

@@ -111,6 +111,8 @@ SocketTransport_force_close(TransportObject *self, PyObject *exc)
     return sockstream_none(
         transport_force_close(self, exc == Py_None ? NULL : exc));
 }
+FA_METHOD_ONE(SocketTransport_force_close, TransportObject,
+              "_SelectorTransport._force_close", "exc")
 
 static const fa_args fatal_error_spec = {
     .fname = "_SelectorTransport._fatal_error", .required = 1,
@@ -143,6 +145,8 @@ SocketTransport_set_protocol(TransportObject *self, PyObject *protocol)
 {
     return sockstream_none(transport_set_protocol(self, protocol));
 }
+FA_METHOD_ONE(SocketTransport_set_protocol, TransportObject,
+              "_SelectorTransport.set_protocol", "protocol")
 
 static PyObject *
 SocketTransport_get_protocol(TransportObject *self, PyObject *Py_UNUSED(arg))
@@ -181,12 +185,16 @@ SocketTransport_write(TransportObject *self, PyObject *data)
     }
     Py_RETURN_NONE;
 }
+FA_METHOD_ONE(SocketTransport_write, TransportObject,
+              "_SelectorSocketTransport.write", "data")
 
 static PyObject *
 SocketTransport_writelines(TransportObject *self, PyObject *list)
 {
     return sockstream_none(transport_writelines(self, list));
 }
+FA_METHOD_ONE(SocketTransport_writelines, TransportObject,
+              "_SelectorSocketTransport.writelines", "list_of_data")
 
 static PyObject *
 SocketTransport_write_eof(TransportObject *self, PyObject *Py_UNUSED(arg))
@@ -474,8 +482,8 @@ PyMethodDef SocketTransport_methods[] = {
     METHOD("abort", abort, METH_NOARGS,
            "abort($self)\n--\n\n"
            "Close the transport immediately; pending data is lost."),
-    METHOD("set_protocol", set_protocol, METH_O,
-           "set_protocol($self, protocol, /)\n--\n\nSet a new protocol."),
+    METHOD("set_protocol", set_protocol_kw, FAST,
+           "set_protocol($self, protocol)\n--\n\nSet a new protocol."),
     METHOD("get_protocol", get_protocol, METH_NOARGS,
            "get_protocol($self)\n--\n\nReturn the current protocol."),
     METHOD("is_reading", is_reading, METH_NOARGS,
@@ -485,10 +493,10 @@ PyMethodDef SocketTransport_methods[] = {
            "pause_reading($self)\n--\n\nPause the receiving end."),
     METHOD("resume_reading", resume_reading, METH_NOARGS,
            "resume_reading($self)\n--\n\nResume the receiving end."),
-    METHOD("write", write, METH_O,
-           "write($self, data, /)\n--\n\nWrite some data bytes."),
-    METHOD("writelines", writelines, METH_O,
-           "writelines($self, list_of_data, /)\n--\n\n"
+    METHOD("write", write_kw, FAST,
+           "write($self, data)\n--\n\nWrite some data bytes."),
+    METHOD("writelines", writelines_kw, FAST,
+           "writelines($self, list_of_data)\n--\n\n"
            "Write a list (or any iterable) of data bytes."),
     METHOD("write_eof", write_eof, METH_NOARGS,
            "write_eof($self)\n--\n\n"
@@ -508,7 +516,7 @@ PyMethodDef SocketTransport_methods[] = {
     METHOD("_set_write_buffer_limits", set_write_buffer_limits, FAST, NULL),
     METHOD("_maybe_pause_protocol", maybe_pause, METH_NOARGS, NULL),
     METHOD("_maybe_resume_protocol", maybe_resume, METH_NOARGS, NULL),
-    METHOD("_force_close", force_close, METH_O, NULL),
+    METHOD("_force_close", force_close_kw, FAST, NULL),
     METHOD("_fatal_error", fatal_error, FAST, NULL),
     METHOD("_call_connection_lost", call_connection_lost, METH_O, NULL),
     METHOD("_add_reader", add_reader, METH_VARARGS, NULL),

@@ -229,6 +229,7 @@ transport_visit(TransportObject *self, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
+    Py_VISIT(self->raw);
     return 0;
 }
 
@@ -262,6 +263,7 @@ transport_clear(TransportObject *self)
     Py_CLEAR(self->extra);
     Py_CLEAR(self->server);
     Py_CLEAR(self->empty_waiter);
+    Py_CLEAR(self->raw);
     return 0;
 }
 

@@ -103,6 +103,29 @@ FA_INTERNAL int sock_shutdown(int fd, int how);
 FA_INTERNAL int sock_set_nodelay(int fd);
 FA_INTERNAL int sock_set_keepalive(int fd);
 
+/* -- pipe (pipe.c) -------------------------------------------------------- */
+
+enum {
+    FA_PIPE_FIFO = 1, /* a pipe or a named FIFO */
+    FA_PIPE_SOCKET = 2,
+    FA_PIPE_CHAR = 4, /* a terminal or another character device */
+    FA_PIPE_MESSAGES = 8, /* what is written at once is one message: a packet,
+                             a record of a device */
+    FA_PIPE_NO_HANGUP = 16, /* end of the other side cannot be told by watching
+                               for input (a named FIFO on some systems) */
+};
+
+/* What kind of file it is: one of the first three, with the others or'ed in;
+   without any of those three it is none that transports are for. -errno. */
+FA_INTERNAL int pipe_kind(int fd);
+
+/* One read/write/writev of any file that does not block: the number of bytes
+   (0 = end of file for read), -EAGAIN, or another -errno. Unlike those of
+   sockets, the writing ones raise SIGPIPE unless it is ignored. */
+FA_INTERNAL ssize_t pipe_read(int fd, void *buf, size_t len);
+FA_INTERNAL ssize_t pipe_write(int fd, const void *buf, size_t len);
+FA_INTERNAL ssize_t pipe_writev(int fd, const struct iovec *iov, int count);
+
 /* -- child (child.c) ------------------------------------------------------ */
 
 /* A program to start. Everything is prepared by the caller: the child only makes

@@ -18,12 +18,6 @@ from dataclasses import dataclass
 MODES = ("namespace", "policy", "loop_factory")
 
 REASONS = {
-    # Work of a later issue: these entries have to go.
-    "later-udp": "not yet: datagram endpoints",
-    "later-pipes": "not yet: pipe transports",
-    "later-tls": "not yet: our own TLS",
-    "later-sendfile": "not yet: sendfile",
-    "later-subprocess": "not yet: subprocesses",
     # Permanent: the test judges asyncio's inside, not its behaviour.
     "R1": "tests a class internal to the standard library",
     "R2": "mocks a module inside the standard library's own implementation",

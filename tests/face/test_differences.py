@@ -88,20 +88,6 @@ def test_a_method_replaced_on_the_class_is_seen_where_it_says(monkeypatch):
     fastasync.run(main())
 
 
-def test_the_arguments_of_some_methods_are_positional_only():
-    loop = fastasync.new_event_loop()
-    for name, keyword in [
-        ("set_task_factory", "factory"),
-        ("remove_reader", "fd"),
-        ("remove_writer", "fd"),
-    ]:
-        with pytest.raises(TypeError):
-            getattr(loop, name)(**{keyword: None})
-    with pytest.raises(TypeError):
-        loop.run_until_complete(future=None)
-    loop.close()
-
-
 def test_coroutines_in_c_show_a_stand_in_for_a_frame():
     coro = fastasync.sleep(0)
     frame = coro.cr_frame
