@@ -133,24 +133,24 @@ process_watch_end(LoopObject *loop, PyObject *transport)
 
 /* vars: the loop; a tuple of the arguments; the other keywords, a dict; then the
    transport. `args`: what _make_subprocess_transport takes by position. */
-enum { LOOP, ARGS, KWARGS, TRANSPORT };
-enum { PROTOCOL, COMMAND, SHELL, STDIN, STDOUT, STDERR, BUFSIZE, EXTRA, COUNT };
+enum { SPAWN_LOOP, SPAWN_ARGS, SPAWN_KWARGS, SPAWN_TRANSPORT };
+enum { TAKES_PROTOCOL, TAKES_COMMAND, TAKES_SHELL, TAKES_STDIN, TAKES_STDOUT, TAKES_STDERR, TAKES_BUFSIZE, TAKES_EXTRA, TAKES_COUNT };
 
 static PySendResult
 spawn_delegate(CoroObject *co, int stage)
 {
     PyObject *function = co->st->asyncio_spawn;
-    Py_ssize_t n = PyTuple_GET_SIZE(co->vars[ARGS]);
+    Py_ssize_t n = PyTuple_GET_SIZE(co->vars[SPAWN_ARGS]);
     PyObject *args = PyTuple_New(n + 1);
     if (args == NULL) {
         return PYGEN_ERROR;
     }
-    PyTuple_SET_ITEM(args, 0, Py_NewRef(co->vars[LOOP]));
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(co->vars[SPAWN_LOOP]));
     for (Py_ssize_t i = 0; i < n; i++) {
         PyTuple_SET_ITEM(args, i + 1,
-                         Py_NewRef(PyTuple_GET_ITEM(co->vars[ARGS], i)));
+                         Py_NewRef(PyTuple_GET_ITEM(co->vars[SPAWN_ARGS], i)));
     }
-    PyObject *coro = PyObject_Call(function, args, co->vars[KWARGS]);
+    PyObject *coro = PyObject_Call(function, args, co->vars[SPAWN_KWARGS]);
     Py_DECREF(args);
     return coro == NULL ? PYGEN_ERROR : coro_await(co, stage, coro);
 }
@@ -158,22 +158,22 @@ spawn_delegate(CoroObject *co, int stage)
 static PySendResult
 spawn_begin(CoroObject *co, int stage)
 {
-    LoopObject *loop = (LoopObject *)co->vars[LOOP];
-    PyObject *const *args = &PyTuple_GET_ITEM(co->vars[ARGS], 0);
+    LoopObject *loop = (LoopObject *)co->vars[SPAWN_LOOP];
+    PyObject *const *args = &PyTuple_GET_ITEM(co->vars[SPAWN_ARGS], 0);
     fa_popen what = {
-        .args = args[COMMAND],
-        .shell = args[SHELL],
-        .stdio = {args[STDIN], args[STDOUT], args[STDERR]},
-        .bufsize = args[BUFSIZE],
-        .kwargs = co->vars[KWARGS],
+        .args = args[TAKES_COMMAND],
+        .shell = args[TAKES_SHELL],
+        .stdio = {args[TAKES_STDIN], args[TAKES_STDOUT], args[TAKES_STDERR]},
+        .bufsize = args[TAKES_BUFSIZE],
+        .kwargs = co->vars[SPAWN_KWARGS],
     };
     PyObject *waiter = fa_create_future(co->st, (PyObject *)loop);
     if (waiter == NULL) {
         return PYGEN_ERROR;
     }
     PyObject *transport =
-        process_new(loop, args[PROTOCOL], &what, waiter, args[EXTRA]);
-    co->vars[TRANSPORT] = transport;
+        process_new(loop, args[TAKES_PROTOCOL], &what, waiter, args[TAKES_EXTRA]);
+    co->vars[SPAWN_TRANSPORT] = transport;
     if (transport == NULL || process_watch_end(loop, transport) < 0) {
         Py_DECREF(waiter);
         return PYGEN_ERROR;
@@ -191,7 +191,7 @@ spawn_give_up(CoroObject *co, int stage)
         return PYGEN_ERROR;
     }
     PyObject *error = fa_err_take();
-    PyObject *transport = co->vars[TRANSPORT];
+    PyObject *transport = co->vars[SPAWN_TRANSPORT];
     PyObject *closed = PyObject_CallMethodNoArgs(transport, st->str_close);
     PyObject *end = closed == NULL ? NULL
                                    : PyObject_CallMethodNoArgs(transport,
@@ -204,29 +204,29 @@ spawn_give_up(CoroObject *co, int stage)
         fa_err_chain(error);
         return PYGEN_ERROR;
     }
-    Py_SETREF(co->vars[ARGS], error);
+    Py_SETREF(co->vars[SPAWN_ARGS], error);
     return coro_await(co, stage, end);
 }
 
 static PySendResult
 spawn_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
-    enum { BEGIN, DELEGATED, CONNECTED, ENDED };
+    enum { AT_BEGIN, AT_DELEGATED, AT_CONNECTED, AT_ENDED };
     switch (co->stage) {
-    case BEGIN: {
-        int own = process_is_default((LoopObject *)co->vars[LOOP]);
+    case AT_BEGIN: {
+        int own = process_is_default((LoopObject *)co->vars[SPAWN_LOOP]);
         return own < 0    ? PYGEN_ERROR
-               : own == 0 ? spawn_delegate(co, DELEGATED)
-                          : spawn_begin(co, CONNECTED);
+               : own == 0 ? spawn_delegate(co, AT_DELEGATED)
+                          : spawn_begin(co, AT_CONNECTED);
     }
-    case DELEGATED:
+    case AT_DELEGATED:
         return value == NULL ? PYGEN_ERROR : coro_return(co, value, result);
-    case CONNECTED:
-        return value == NULL ? spawn_give_up(co, ENDED)
-                             : coro_return(co, co->vars[TRANSPORT], result);
+    case AT_CONNECTED:
+        return value == NULL ? spawn_give_up(co, AT_ENDED)
+                             : coro_return(co, co->vars[SPAWN_TRANSPORT], result);
     default: {
-        PyObject *error = co->vars[ARGS];
-        co->vars[ARGS] = NULL;
+        PyObject *error = co->vars[SPAWN_ARGS];
+        co->vars[SPAWN_ARGS] = NULL;
         if (value == NULL) { // and again
             fa_err_chain(error);
         }
@@ -247,25 +247,25 @@ static int
 spawn_keywords(PyObject **out, PyObject *kwargs, PyObject *const *values,
                PyObject *kwnames)
 {
-    static const char *const names[COUNT] = {
+    static const char *const names[TAKES_COUNT] = {
         "protocol", "args", "shell", "stdin", "stdout", "stderr", "bufsize",
         "extra",
     };
     for (Py_ssize_t i = 0; i < PyTuple_GET_SIZE(kwnames); i++) {
         PyObject *name = PyTuple_GET_ITEM(kwnames, i);
         int at = 0;
-        while (at < COUNT &&
+        while (at < TAKES_COUNT &&
                PyUnicode_CompareWithASCIIString(name, names[at]) != 0)
         {
             at++;
         }
-        if (at < COUNT && out[at] != NULL) {
+        if (at < TAKES_COUNT && out[at] != NULL) {
             PyErr_Format(PyExc_TypeError,
                          "_UnixSelectorEventLoop._make_subprocess_transport() "
                          "got multiple values for argument '%U'", name);
             return -1;
         }
-        if (at < COUNT) {
+        if (at < TAKES_COUNT) {
             out[at] = values[i];
         }
         else if (PyDict_SetItem(kwargs, name, values[i]) < 0) {
@@ -280,8 +280,8 @@ static PyObject *
 spawn_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
                 PyObject *kwargs)
 {
-    PyObject *out[COUNT] = {NULL};
-    if (nargs > COUNT) {
+    PyObject *out[TAKES_COUNT] = {NULL};
+    if (nargs > TAKES_COUNT) {
         PyErr_Format(PyExc_TypeError,
                      "_UnixSelectorEventLoop._make_subprocess_transport() "
                      "takes from 8 to 9 positional arguments but %zd were "
@@ -296,9 +296,9 @@ spawn_arguments(PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
     {
         return NULL;
     }
-    out[EXTRA] = out[EXTRA] == NULL ? Py_None : out[EXTRA];
-    PyObject *tuple = PyTuple_New(COUNT);
-    for (int i = 0; tuple != NULL && i < COUNT; i++) {
+    out[TAKES_EXTRA] = out[TAKES_EXTRA] == NULL ? Py_None : out[TAKES_EXTRA];
+    PyObject *tuple = PyTuple_New(TAKES_COUNT);
+    for (int i = 0; tuple != NULL && i < TAKES_COUNT; i++) {
         if (out[i] == NULL) {
             PyErr_SetString(
                 PyExc_TypeError,
@@ -327,7 +327,7 @@ spawn_make(fa_state *st, PyObject *self, PyObject *const *args,
         Py_XDECREF(kwargs);
         return NULL;
     }
-    co->vars[KWARGS] = kwargs;
+    co->vars[SPAWN_KWARGS] = kwargs;
     return (PyObject *)co;
 }
 

@@ -26,7 +26,7 @@
 #include "base/errors.h"
 #include "os/os.h"
 
-enum { PIPE = -1, STDOUT = -2, DEVNULL = -3 };
+enum { POPEN_PIPE = -1, POPEN_STDOUT = -2, POPEN_DEVNULL = -3 };
 
 typedef struct {
     fa_state *st;
@@ -50,7 +50,7 @@ typedef struct {
 } popen_call;
 
 /* What a step of the making may answer. */
-enum { FAILED = -1, PLAIN = 0, LEAVE_IT = 1 };
+enum { POPEN_FAILED = -1, POPEN_PLAIN = 0, POPEN_LEAVE = 1 };
 
 /* -- looking: is it plain? ---------------------------------------------------------- */
 
@@ -170,8 +170,8 @@ popen_stdio_plain(PyObject *const *stdio)
         if (PyLong_Check(stdio[i]) && !popen_small_int(stdio[i], &fd)) {
             return 0;
         }
-        if (fd < 0 && fd != PIPE && fd != DEVNULL &&
-            (fd != STDOUT || i != 2 || stdio[1] == Py_None))
+        if (fd < 0 && fd != POPEN_PIPE && fd != POPEN_DEVNULL &&
+            (fd != POPEN_STDOUT || i != 2 || stdio[1] == Py_None))
         {
             return 0;
         }
@@ -204,14 +204,14 @@ popen_class_own(fa_state *st)
     return own;
 }
 
-/* Nothing but looking. PLAIN or LEAVE_IT, or FAILED. */
+/* Nothing but looking. POPEN_PLAIN or POPEN_LEAVE, or POPEN_FAILED. */
 static int
 popen_plan(popen_call *call)
 {
     const fa_popen *what = call->what;
     int own = popen_class_own(call->st);
     if (own <= 0) {
-        return own < 0 ? FAILED : LEAVE_IT;
+        return own < 0 ? POPEN_FAILED : POPEN_LEAVE;
     }
     int bufsize;
     PyObject *args = what->args, *name, *value;
@@ -221,22 +221,22 @@ popen_plan(popen_call *call)
           ((PyTuple_CheckExact(args) || PyList_CheckExact(args)) &&
            PySequence_Fast_GET_SIZE(args) > 0)))
     {
-        return LEAVE_IT;
+        return POPEN_LEAVE;
     }
     Py_ssize_t at = 0;
     while (what->kwargs != NULL &&
            PyDict_Next(what->kwargs, &at, &name, &value))
     {
         if (!popen_keyword(call, name, value)) {
-            return LEAVE_IT;
+            return POPEN_LEAVE;
         }
     }
     if (call->pass_fds != NULL && !call->child.close_fds &&
         PySequence_Fast_GET_SIZE(call->pass_fds) > 0)
     {
-        return LEAVE_IT; // and be warned
+        return POPEN_LEAVE; // and be warned
     }
-    return PLAIN;
+    return POPEN_PLAIN;
 }
 
 /* -- the object --------------------------------------------------------------------- */
@@ -311,12 +311,12 @@ popen_open_pipe(popen_call *call, int i)
     int rc = child_pipe(ends, call->size);
     if (rc < 0) {
         fa_err_set_errno(rc);
-        return FAILED;
+        return POPEN_FAILED;
     }
     call->ours[i] = ends[i == 0];
     call->theirs[i] = ends[i != 0];
     call->made[i] = 1;
-    return PLAIN;
+    return POPEN_PLAIN;
 }
 
 static int
@@ -326,7 +326,7 @@ popen_open_devnull(popen_call *call, int i)
         int fd = child_devnull();
         if (fd < 0) {
             PyErr_SetFromErrnoWithFilename(PyExc_OSError, "/dev/null");
-            return FAILED;
+            return POPEN_FAILED;
         }
         call->devnull = fd;
         PyObject *number = PyLong_FromLong(fd);
@@ -335,11 +335,11 @@ popen_open_devnull(popen_call *call, int i)
                      : popen_set(call, call->st->str__devnull, number);
         Py_XDECREF(number);
         if (rc < 0) {
-            return FAILED;
+            return POPEN_FAILED;
         }
     }
     call->theirs[i] = call->devnull;
-    return PLAIN;
+    return POPEN_PLAIN;
 }
 
 static int
@@ -347,20 +347,20 @@ popen_open_file(popen_call *call, int i, PyObject *file)
 {
     PyObject *number = PyObject_CallMethodNoArgs(file, call->st->str_fileno);
     if (number == NULL) {
-        return FAILED;
+        return POPEN_FAILED;
     }
     int fd, fine = popen_small_int(number, &fd) && fd >= 0;
     Py_DECREF(number);
     call->theirs[i] = fine ? fd : -1;
-    return fine ? PLAIN : LEAVE_IT;
+    return fine ? POPEN_PLAIN : POPEN_LEAVE;
 }
 
 /* Popen._get_handles. */
 static int
 popen_open(popen_call *call)
 {
-    int rc = PLAIN;
-    for (int i = 0; rc == PLAIN && i < 3; i++) {
+    int rc = POPEN_PLAIN;
+    for (int i = 0; rc == POPEN_PLAIN && i < 3; i++) {
         PyObject *given = call->what->stdio[i];
         int fd;
         if (given == Py_None) {
@@ -371,14 +371,14 @@ popen_open(popen_call *call)
             continue;
         }
         popen_small_int(given, &fd);
-        if (fd == PIPE) {
+        if (fd == POPEN_PIPE) {
             rc = popen_open_pipe(call, i);
         }
-        else if (fd == DEVNULL) {
+        else if (fd == POPEN_DEVNULL) {
             rc = popen_open_devnull(call, i);
         }
         else {
-            call->theirs[i] = fd == STDOUT ? call->theirs[1] : fd;
+            call->theirs[i] = fd == POPEN_STDOUT ? call->theirs[1] : fd;
         }
     }
     return rc;
@@ -397,16 +397,16 @@ popen_make_files(popen_call *call)
         PyObject *file = PyObject_CallFunction(st->FileIO, "is", call->ours[i],
                                                i == 0 ? "wb" : "rb");
         if (file == NULL) {
-            return FAILED;
+            return POPEN_FAILED;
         }
         call->ours[i] = -1; // the file's now
         int rc = popen_set(call, names[i], file);
         Py_DECREF(file);
         if (rc < 0) {
-            return FAILED;
+            return POPEN_FAILED;
         }
     }
-    return PLAIN;
+    return POPEN_PLAIN;
 }
 
 /* -- conversions ------------------------------------------------------------------------ */
@@ -430,11 +430,11 @@ popen_make_command(popen_call *call)
     }
     call->command = list;
     if (list == NULL) {
-        return FAILED;
+        return POPEN_FAILED;
     }
     call->program = call->executable == Py_None ? PyList_GET_ITEM(list, 0)
                                                 : call->executable;
-    return PLAIN;
+    return POPEN_PLAIN;
 }
 
 /* os.fsencode(obj) (new). */
@@ -662,13 +662,13 @@ popen_convert(popen_call *call)
         popen_make_keep(call) == 0 && popen_make_argv(call) == 0 &&
         popen_make_pointers(call) == 0)
     {
-        return PLAIN;
+        return POPEN_PLAIN;
     }
     if (!PyErr_ExceptionMatches(PyExc_Exception)) {
-        return FAILED;
+        return POPEN_FAILED;
     }
     PyErr_Clear();
-    return LEAVE_IT;
+    return POPEN_LEAVE;
 }
 
 /* -- the spawn ---------------------------------------------------------------------------- */
@@ -740,17 +740,17 @@ popen_spawn(popen_call *call, int *pidfd)
     popen_close_theirs(call);
     if (pid < 0) {
         popen_raise(call, pid, step);
-        return FAILED;
+        return POPEN_FAILED;
     }
     PyObject *number = PyLong_FromLong(pid);
     int rc = number == NULL || popen_set(call, st->str_pid, number) < 0 ||
                      popen_set(call, st->str__child_created, Py_True) < 0 ||
                      popen_set(call, st->str__closed_child_pipe_fds,
                                Py_True) < 0
-                 ? FAILED
-                 : PLAIN;
+                 ? POPEN_FAILED
+                 : POPEN_PLAIN;
     Py_XDECREF(number);
-    if (rc == FAILED) { // no memory: nobody would ever know of this child
+    if (rc == POPEN_FAILED) { // no memory: nobody would ever know of this child
         kill(pid, SIGKILL);
         child_wait(pid, *pidfd, 1, &code);
     }
@@ -801,25 +801,25 @@ static int
 popen_run(popen_call *call, int *pidfd)
 {
     int rc = popen_plan(call);
-    if (rc != PLAIN) {
+    if (rc != POPEN_PLAIN) {
         return rc;
     }
     if (popen_clean_up(call->st) < 0 || popen_make(call) < 0) {
-        return FAILED;
+        return POPEN_FAILED;
     }
-    if ((rc = popen_open(call)) != PLAIN ||
-        (rc = popen_make_files(call)) != PLAIN ||
-        (rc = popen_make_command(call)) != PLAIN)
+    if ((rc = popen_open(call)) != POPEN_PLAIN ||
+        (rc = popen_make_files(call)) != POPEN_PLAIN ||
+        (rc = popen_make_command(call)) != POPEN_PLAIN)
     {
         return rc;
     }
     if (PySys_Audit("subprocess.Popen", "OOOO", call->program, call->command,
                     call->cwd, call->env) < 0)
     {
-        return FAILED;
+        return POPEN_FAILED;
     }
     rc = popen_convert(call);
-    return rc == PLAIN ? popen_spawn(call, pidfd) : rc;
+    return rc == POPEN_PLAIN ? popen_spawn(call, pidfd) : rc;
 }
 
 /* subprocess.Popen(...) itself. */
@@ -859,11 +859,11 @@ popen_start(fa_state *st, const fa_popen *what, int *pidfd)
     };
     *pidfd = -1;
     int rc = popen_run(&call, pidfd);
-    if (rc != PLAIN) {
+    if (rc != POPEN_PLAIN) {
         popen_drop(&call);
     }
     popen_end(&call);
-    return rc == LEAVE_IT ? popen_call_class(st, what) : call.popen;
+    return rc == POPEN_LEAVE ? popen_call_class(st, what) : call.popen;
 }
 
 int
