@@ -34,19 +34,21 @@ exitwatch_report(ProcessObject *self, LoopObject *loop)
     return rc;
 }
 
-/* fa_run: the exit code is on its way. */
+/* fa_run: the exit code is on its way. Takes over `obj`, as any fa_run. */
 static int
 exitwatch_hop(LoopObject *loop, PyObject *obj, PyObject *Py_UNUSED(arg))
 {
     ProcessObject *self = (ProcessObject *)obj;
     if (self->hops > 0) {
         self->hops--;
-        return loop_push(loop, exitwatch_hop, Py_NewRef(obj), NULL);
+        return loop_push(loop, exitwatch_hop, obj, NULL);
     }
     PyObject *code = PyLong_FromLong(self->code);
     int rc = code == NULL ? -1 : process_exited(self, code);
     Py_XDECREF(code);
-    return rc < 0 ? exitwatch_report(self, loop) : 0;
+    rc = rc < 0 ? exitwatch_report(self, loop) : 0;
+    Py_DECREF(obj);
+    return rc;
 }
 
 static int
@@ -95,11 +97,11 @@ exitwatch_ready(LoopObject *loop, PyObject *obj, PyObject *arg)
 {
     ProcessObject *self = (ProcessObject *)obj;
     int fd = self->pidfd;
-    if (fd < 0) {
-        return 0; // stopped meanwhile
+    if (fd < 0) { // stopped meanwhile
+        Py_DECREF(obj);
+        return 0;
     }
     self->pidfd = -1;
-    Py_INCREF(self);
     loop_io_stop(loop, fd, FA_IN);
     int rc = child_wait(self->child, fd, 1, &self->code);
     os_close(fd);
@@ -108,12 +110,11 @@ exitwatch_ready(LoopObject *loop, PyObject *obj, PyObject *arg)
     }
     self->hops = FA_EXIT_HOPS;
     int said = exitwatch_log_exit(self, loop, rc < 0);
-    int told = said < 0 ? exitwatch_report(self, loop) : 0;
-    if (told == 0) {
-        told = exitwatch_hop(loop, obj, arg);
+    if (said < 0 && exitwatch_report(self, loop) < 0) {
+        Py_DECREF(obj);
+        return -1;
     }
-    Py_DECREF(self);
-    return told;
+    return exitwatch_hop(loop, obj, arg);
 }
 
 int

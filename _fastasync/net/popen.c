@@ -179,6 +179,24 @@ popen_stdio_plain(PyObject *const *stdio)
     return 1;
 }
 
+/* A command: a string, or a list or tuple whose first item is not empty (what
+   Popen makes of that depends on how it starts the program). */
+static int
+popen_command_plain(PyObject *args)
+{
+    if (PyUnicode_CheckExact(args) || PyBytes_CheckExact(args)) {
+        return PyObject_Size(args) > 0;
+    }
+    if ((!PyTuple_CheckExact(args) && !PyList_CheckExact(args)) ||
+        PySequence_Fast_GET_SIZE(args) == 0)
+    {
+        return 0;
+    }
+    PyObject *first = PySequence_Fast_GET_ITEM(args, 0);
+    return (!PyUnicode_CheckExact(first) && !PyBytes_CheckExact(first)) ||
+           PyObject_Size(first) > 0;
+}
+
 /* Is subprocess.Popen, and what it is made of, as it was at import? 1, 0, -1. */
 static int
 popen_class_own(fa_state *st)
@@ -214,12 +232,10 @@ popen_plan(popen_call *call)
         return own < 0 ? POPEN_FAILED : POPEN_LEAVE;
     }
     int bufsize;
-    PyObject *args = what->args, *name, *value;
+    PyObject *name, *value;
     if (!popen_small_int(what->bufsize, &bufsize) || bufsize != 0 ||
         !PyBool_Check(what->shell) || !popen_stdio_plain(what->stdio) ||
-        !(PyUnicode_CheckExact(args) || PyBytes_CheckExact(args) ||
-          ((PyTuple_CheckExact(args) || PyList_CheckExact(args)) &&
-           PySequence_Fast_GET_SIZE(args) > 0)))
+        !popen_command_plain(what->args))
     {
         return POPEN_LEAVE;
     }
@@ -691,12 +707,52 @@ popen_tells_chdir(popen_call *call)
     return tells;
 }
 
+/* subprocess.<name> as a truth; 0 if there is no such thing. 1, 0, -1. */
+static int
+popen_switch(fa_state *st, const char *name)
+{
+    PyObject *value = PyObject_GetAttrString(st->mod_subprocess, name);
+    if (value == NULL) {
+        PyErr_Clear();
+        return 0;
+    }
+    int on = PyObject_IsTrue(value);
+    Py_DECREF(value);
+    return on;
+}
+
+/* Would Popen have called posix_spawn? That names the program whatever fails. */
+static int
+popen_would_posix_spawn(popen_call *call)
+{
+    const fa_child *child = &call->child;
+    for (int i = 0; i < 3; i++) {
+        if (child->stdio[i] >= 0 && child->stdio[i] <= 2) {
+            return 0;
+        }
+    }
+    if (strchr(child->paths[0], '/') == NULL || child->keep_count > 0 ||
+        PyList_GET_SIZE(call->paths) != 1 || child->cwd != NULL ||
+        child->new_session || child->group != -1 || child->umask >= 0)
+    {
+        return 0;
+    }
+    int on = popen_switch(call->st, "_USE_POSIX_SPAWN");
+    return on <= 0 || !child->close_fds
+               ? on
+               : popen_switch(call->st, "_HAVE_POSIX_SPAWN_CLOSEFROM");
+}
+
 /* The OSError of a child that did not come to life. */
 static void
 popen_raise(popen_call *call, int neg_errno, int step)
 {
     PyObject *name = NULL;
-    if (step == FA_CHILD_EXEC) {
+    int posix = popen_would_posix_spawn(call);
+    if (posix < 0) {
+        return;
+    }
+    if (step == FA_CHILD_EXEC || posix) {
         name = call->program;
     }
     else if (step != FA_CHILD_NONE) {
