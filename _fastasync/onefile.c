@@ -98,6 +98,8 @@
 #include "net/pipe_read.c"
 #include "net/pipe_write.c"
 #include "net/popen.c"
+#include "net/popen_convert.c"
+#include "net/popen_plan.c"
 #include "net/process.c"
 #include "net/process_pipes.c"
 #include "net/protocol.c"
