@@ -323,32 +323,35 @@ transport_shutdown(TransportObject *self)
     return 0;
 }
 
-/* Close the fd by whoever owns it. 0, or -1 with what close() raised. */
-static int
-life_close_fd(TransportObject *self)
+int
+transport_close_fd(TransportObject *self)
 {
     static const int no_fd = -1;
     PyObject *sock = Py_XNewRef(self->sock);
     self->fd_cell = &no_fd; // before Python code runs
     self->alive = 0;
+    int rc = 0;
     if (self->owns_fd) {
         self->owns_fd = 0;
-        os_close(self->fd);
+        rc = os_close(self->fd);
+        if (FA_UNLIKELY(rc < 0)) {
+            fa_err_set_errno(rc);
+        }
     }
-    if (sock == NULL) {
-        return 0;
+    if (sock != NULL) {
+        PyObject *res = PyObject_CallMethodNoArgs(sock, self->st->str_close);
+        rc = res == NULL ? -1 : 0;
+        Py_XDECREF(res);
+        Py_DECREF(sock);
     }
-    PyObject *res = PyObject_CallMethodNoArgs(sock, self->st->str_close);
-    Py_XDECREF(res);
-    Py_DECREF(sock);
-    return res == NULL ? -1 : 0;
+    return rc < 0 ? -1 : 0;
 }
 
 void
-transport_close_fd(TransportObject *self)
+transport_close_fd_quietly(TransportObject *self)
 {
     PyObject *error = fa_err_take();
-    if (life_close_fd(self) < 0) {
+    if (transport_close_fd(self) < 0) {
         fa_err_unraisable((PyObject *)self);
     }
     fa_err_restore(error);
@@ -401,10 +404,10 @@ transport_lost(TransportObject *self, PyObject *exc)
     if (loop != NULL) {
         loop_io_release(loop, self->fd, (PyObject *)self);
     }
-    if (life_close_fd(self) < 0) {
-        fa_err_chain(error);
+    if (transport_close_fd(self) < 0 && error == NULL) {
         error = fa_err_take();
     }
+    PyErr_Clear();
     Py_CLEAR(self->protocol);
     self->loop = NULL;
     if (server_detach(self) < 0 && error == NULL) {

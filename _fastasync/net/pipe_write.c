@@ -141,12 +141,17 @@ writepipe_write_slow(TransportObject *self, PyObject *data)
         return rc;
     }
     rc = transport_write(self, data);
-    if (rc < 0 && !self->blocked && PyErr_ExceptionMatches(PyExc_BufferError))
-    {
-        self->late++; // memory in pieces: os.write() cannot, and is taken down
-        rc = transport_fatal_raised(self, self->wire->write_failed);
+    if (rc == 0 || !PyErr_ExceptionMatches(PyExc_BufferError)) {
+        return rc;
     }
-    return rc;
+    // memory in pieces
+    if (!self->blocked) { // os.write() has raised
+        self->late++;
+        return transport_fatal_raised(self, self->wire->write_failed);
+    }
+    PyErr_Format(PyExc_TypeError, "can't concat %.100s to bytearray",
+                 Py_TYPE(data)->tp_name);
+    return -1;
 }
 
 int FA_HOT
@@ -204,7 +209,8 @@ writepipe_writelines(TransportObject *self, PyObject *list)
     PyObject *empty = PyBytes_FromStringAndSize(NULL, 0);
     PyObject *data = empty == NULL
                          ? NULL
-                         : PyObject_CallMethod(empty, "join", "O", list);
+                         : PyObject_CallMethodOneArg(
+                               empty, self->st->str_join, list);
     Py_XDECREF(empty);
     if (data == NULL) {
         return -1;
@@ -222,18 +228,25 @@ writepipe_close(TransportObject *self)
     if (self->closing) {
         return 0;
     }
-    if (transport_flush(self) < 0) { // may fail, and so have closed us
-        return -1;
+    PyObject *error = transport_flush(self) < 0 ? fa_err_take() : NULL;
+    int rc = 0;
+    if (!self->closing) { // the flush may have found it broken
+        self->closing = 1;
+        if (self->out.size == 0) { // else writebuf.c goes on
+            transport_stop_reading(self);
+            rc = transport_schedule_lost(self, NULL);
+        }
     }
-    if (self->closing) {
-        return 0;
+    if (error == NULL) {
+        return rc;
     }
-    self->closing = 1;
-    if (self->out.size > 0) {
-        return 0; // writebuf.c goes on
+    if (rc < 0) {
+        fa_err_chain(error);
     }
-    transport_stop_reading(self);
-    return transport_schedule_lost(self, NULL);
+    else {
+        fa_err_restore(error);
+    }
+    return -1;
 }
 
 /* -- methods ------------------------------------------------------------------------------ */

@@ -253,7 +253,7 @@ transport_clear(TransportObject *self)
     }
     transport_drop_output(self);
     if (self->alive) {
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
     }
     Py_CLEAR(self->dict);
     Py_CLEAR(self->loop);
@@ -287,7 +287,7 @@ transport_finalize(PyObject *op)
         if (self->loop != NULL) {
             loop_io_release(self->loop, self->fd, op);
         }
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
         self->conn_lost += self->conn_lost == 0;
         self->closing = 1;
         if (server_detach(self) < 0) {

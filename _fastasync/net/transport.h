@@ -249,8 +249,12 @@ FA_INTERNAL int transport_lost(TransportObject *self, PyObject *exc);
 /* The same with the exception reported as the loop reports a callback's. */
 FA_INTERNAL int transport_lost_reported(TransportObject *self, PyObject *exc);
 
-/* Close the fd by whoever owns it; the raised exception is kept. */
-FA_INTERNAL void transport_close_fd(TransportObject *self);
+/* Close the fd by whoever owns it. It is closed in any case; -1 with what that
+   raised. No exception is set on entry. */
+FA_INTERNAL int transport_close_fd(TransportObject *self);
+
+/* The same where nobody can be told; the raised exception is kept. */
+FA_INTERNAL void transport_close_fd_quietly(TransportObject *self);
 
 /* -- sockread.c: input ---------------------------------------------------------- */
 
