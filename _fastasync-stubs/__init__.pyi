@@ -91,6 +91,9 @@ class SocketTransport(asyncio.Transport):
         context: Context | None = None,
     ) -> None: ...
 
+class SubprocessTransport(asyncio.SubprocessTransport):
+    """A child process and its pipes; only loops make it."""
+
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int
     def __init__(

@@ -488,6 +488,9 @@ Process_get_pipe_transport(ProcessObject *self, PyObject *fd)
     return PyObject_GetAttr(pipe, self->st->str_pipe);
 }
 
+FA_METHOD_ONE(Process_get_pipe_transport, ProcessObject,
+              "BaseSubprocessTransport.get_pipe_transport", "fd")
+
 static PyObject *
 Process_is_closing(ProcessObject *self, PyObject *Py_UNUSED(ignored))
 {
@@ -506,6 +509,9 @@ Process_set_protocol(ProcessObject *self, PyObject *protocol)
     Py_SETREF(self->protocol, Py_NewRef(protocol));
     Py_RETURN_NONE;
 }
+
+FA_METHOD_ONE(Process_set_protocol, ProcessObject,
+              "BaseSubprocessTransport.set_protocol", "protocol")
 
 /* -- await self._wait() ---------------------------------------------------------------------- */
 
@@ -562,6 +568,9 @@ static const fa_coro_def process_coros[] = {
 
 #define FAST(name, function, doc) \
     {name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL, doc}
+#define NAMED(name, function, doc) \
+    {name, (PyCFunction)(void (*)(void))(function), \
+     METH_FASTCALL | METH_KEYWORDS, doc}
 static PyMethodDef Process_methods[] = {
     FAST("_pipe_data_received", Process_pipe_data_received,
          "_pipe_data_received($self, fd, data, /)\n--\n\n"
@@ -582,18 +591,19 @@ static PyMethodDef Process_methods[] = {
     {"get_returncode", (PyCFunction)Process_get_returncode, METH_NOARGS,
      "get_returncode($self, /)\n--\n\n"
      "Return the child's exit code, None while it runs."},
-    {"get_pipe_transport", (PyCFunction)Process_get_pipe_transport, METH_O,
-     "get_pipe_transport($self, fd, /)\n--\n\n"
-     "Return the transport of the pipe to the child's `fd`, or None."},
+    NAMED("get_pipe_transport", Process_get_pipe_transport_kw,
+          "get_pipe_transport($self, fd)\n--\n\n"
+          "Return the transport of the pipe to the child's `fd`, or None."),
     {"is_closing", (PyCFunction)Process_is_closing, METH_NOARGS,
      "is_closing($self, /)\n--\n\nTell whether close() was called."},
     {"get_protocol", (PyCFunction)Process_get_protocol, METH_NOARGS,
      "get_protocol($self, /)\n--\n\nReturn the protocol."},
-    {"set_protocol", (PyCFunction)Process_set_protocol, METH_O,
-     "set_protocol($self, protocol, /)\n--\n\nSet another protocol."},
+    NAMED("set_protocol", Process_set_protocol_kw,
+          "set_protocol($self, protocol)\n--\n\nSet another protocol."),
     {NULL, NULL, 0, NULL},
 };
 #undef FAST
+#undef NAMED
 
 #define ATTR(name, field) \
     {name, T_OBJECT_EX, offsetof(ProcessObject, field), 0, NULL}
