@@ -8,10 +8,10 @@
    Invariant: whatever is not plain is left to subprocess.Popen itself, so every
    error of a wrong argument is Popen's own. That is decided by looking only,
    before anything is opened (popen_plan.c); an argument that turns out to be wrong
-   when it is converted (popen_convert.c) undoes the rest and goes the same way. Left to Popen are:
-   a class that was patched or replaced, preexec_fn, user, group and
-   extra_groups (another user must not share our memory, see os/child.c),
-   subprocess._USE_VFORK = False.
+   when it is converted (popen_convert.c) undoes the rest and goes the same way.
+   Left to Popen are: a class that was patched or replaced, preexec_fn, user,
+   group and extra_groups (another user must not share our memory, see
+   os/child.c), subprocess._USE_VFORK = False.
 
    Called by process.c. Cost: about 5 us besides the spawn. Benchmark:
    spawn_true. */
