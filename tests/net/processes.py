@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import re
-import sys
 
 import support
 
@@ -113,4 +112,3 @@ class Events(asyncio.SubprocessProtocol):
 
 
 SLEEP = ("/bin/sleep", "60")
-PYTHON = sys.executable
