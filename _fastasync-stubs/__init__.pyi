@@ -120,6 +120,9 @@ class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
+class SubprocessTransport(asyncio.SubprocessTransport):
+    """A child process and its pipes; only loops make it."""
+
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int
     def __init__(
