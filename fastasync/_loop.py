@@ -38,7 +38,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "shutdown_default_executor",
         "_do_shutdown",
         "_check_default_executor",
-        "run_in_executor",
         "set_default_executor",
         # reports
         "get_exception_handler",
@@ -48,20 +47,15 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_callback",
         "_set_coroutine_origin_tracking",
         "_add_callback_signalsafe",
-        # names
+        # names (looking them up is ours)
         "_getaddrinfo_debug",
-        "getaddrinfo",
-        "getnameinfo",
-        "_ensure_resolved",
         # connections and servers (the transports are ours)
         "_connect_sock",
-        "create_connection",
-        "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "connect_accepted_socket",
         "start_tls",
-        # not ours yet: UDP, subprocesses, sendfile
+        # endpoints (the transport is ours)
         "create_datagram_endpoint",
+        # not ours yet: subprocesses, sendfile
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
@@ -72,28 +66,19 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_sendfile_params",
     ),
     selector_events.BaseSelectorEventLoop: (
-        "_make_datagram_transport",
         "_accept_connection2",
         "_sendfile_native",
         "_read_from_self",
-        "sock_recv",
         "_sock_read_done",
         "_sock_recv",
-        "sock_recv_into",
         "_sock_recv_into",
-        "sock_recvfrom",
         "_sock_recvfrom",
-        "sock_recvfrom_into",
         "_sock_recvfrom_into",
-        "sock_sendall",
         "_sock_sendall",
-        "sock_sendto",
         "_sock_sendto",
-        "sock_connect",
         "_sock_connect",
         "_sock_write_done",
         "_sock_connect_cb",
-        "sock_accept",
         "_sock_accept",
     ),
     unix_events._UnixSelectorEventLoop: (
@@ -103,8 +88,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "remove_signal_handler",
         "_check_signal",
         "_child_watcher_callback",
-        "create_unix_connection",
-        "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
         "_sock_add_cancellation_callback",
@@ -112,10 +95,14 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 }
 
 
+#: The C core knows who of these owns which file descriptor.
+_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramSocketTransport)
+
+
 class _Transports(weakref.WeakValueDictionary[int, Any]):
     """Which transport uses which file descriptor, as borrowed code sees it.
 
-    The C core keeps account of its own transports; asyncio's (UDP) stand here.
+    The C core keeps account of its own transports; others stand here.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -124,7 +111,7 @@ class _Transports(weakref.WeakValueDictionary[int, Any]):
 
     def __setitem__(self, fd: int, transport: Any) -> None:
         loop = self._loop()
-        if isinstance(transport, _fastasync.SocketTransport):
+        if isinstance(transport, _OUR_TRANSPORTS):
             if loop is not None:
                 loop._claim_fd(fd, transport)
             return
@@ -329,6 +316,19 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         )
         return ssl_protocol._app_transport
 
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: Any = None,
+        extra: dict[str, Any] | None = None,
+    ) -> asyncio.DatagramTransport:
+        self._ensure_fd_no_transport(sock)
+        return _fastasync.DatagramSocketTransport(
+            self, sock, protocol, address, waiter, extra
+        )
+
     create_server = _server.create_server
     create_unix_server = _server.create_unix_server
     _start_serving = _server.start_serving
@@ -340,6 +340,9 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         sock.close()
         if path is not None:
             _unlink_if_same(path, inode)
+
+
+_fastasync._stock_methods(vars(Loop))
 
 
 def _unlink_if_same(path: str, inode: int | None) -> None:

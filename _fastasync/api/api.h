@@ -15,6 +15,16 @@ extern __attribute__((visibility("hidden"))) PyMethodDef loop_task_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_io_methods[];
 extern __attribute__((visibility("hidden"))) PyMethodDef loop_pipe_methods[];
 
+/* The same for methods that are coroutine functions. */
+extern __attribute__((visibility("hidden"))) const fa_coro_def
+    loop_connect_methods[];
+
+extern __attribute__((visibility("hidden"))) PyMethodDef
+    loop_executor_methods[];
+
+/* Those that are coroutines. */
+extern __attribute__((visibility("hidden"))) const fa_coro_def
+    loop_sock_coroutines[];
 /* Methods that make coroutines. */
 extern __attribute__((visibility("hidden"))) const fa_coro_def
     loop_process_coros[];

@@ -10,6 +10,7 @@
 #include "base/args.h"
 #include "base/errors.h"
 #include "loop/handle.h"
+#include "net/net.h"
 
 /* The int that an int or an object with fileno() stands for (new), errors as
    those of the selectors module. */
@@ -280,8 +281,7 @@ Loop_claim_fd(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "_claim_fd() takes fd, transport");
         return NULL;
     }
-    int fd = io_fileno(loop, args[0], 1);
-    if (fd < 0 || loop_io_claim(loop, fd, args[1]) < 0) {
+    if (sockstream_claim(loop, args[1]) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

@@ -57,6 +57,10 @@
 #define FA_HAS_GROUP_RECANCEL FA_PY313
 /* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
 #define FA_HAS_GROUP_CANCEL FA_PY315
+/* a sendfile that has sent nothing sets the position of the file too */
+#define FA_HAS_SENDFILE_SEEK FA_PY314
+/* _chain_future copies at once what ends in the loop's own thread */
+#define FA_HAS_CHAIN_HERE FA_PY314
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */
@@ -102,6 +106,16 @@
 #define FA_HAS_WRITELINES_SKIP FA_PY315
 /* The TypeError of transport.write names the three types it takes. */
 #define FA_HAS_WRITE_TYPES_TEXT FA_PY314
+/* create_connection(all_errors=). */
+#define FA_HAS_ALL_ERRORS FA_PY312
+/* The context of a connection is taken before its protocol is made, and
+   _create_connection_transport(context=); a socket for which no transport could
+   be made is closed. */
+#define FA_HAS_CONNECTION_CONTEXT FA_PY315
+/* DatagramTransport.sendto: an empty datagram is sent (before: dropped), and
+   each one that waits counts for so many bytes more than it has. */
+#define FA_SENDS_EMPTY_DATAGRAMS FA_PY313
+#define FA_DATAGRAM_HEADER (FA_PY313 ? 8 : 0)
 /* Server keeps its transports: _attach and _detach have an argument. */
 #define FA_HAS_SERVER_CLIENTS FA_PY313
 /* A server calls loop._start_serving(..., context=). */
@@ -287,6 +301,13 @@ fa_weakref_get(PyObject *ref)
     PyObject *obj = PyWeakref_GET_OBJECT(ref);
     return obj == Py_None ? NULL : Py_NewRef(obj);
 #endif
+}
+
+/* Is that what the weak reference refers to? `obj` is alive. HOT */
+static inline int
+fa_weakref_is(PyObject *ref, PyObject *obj)
+{
+    return ((PyWeakReference *)ref)->wr_object == obj;
 }
 
 /* The type's version tag, 0 while it has none: changes whenever the type or

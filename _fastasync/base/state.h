@@ -23,8 +23,8 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener) \
-    X(ReadPipeTransport) X(WritePipeTransport) X(SubprocessTransport)
+    X(SocketTransport) X(ServerCore) X(Listener) X(ReadPipeTransport) \
+    X(WritePipeTransport) X(Connecting) X(DatagramTransport) X(SubprocessTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -39,8 +39,8 @@
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
-    X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
+    X(create_future) X(create_task) X(data_received) X(datagram_received) X(debug) X(done) \
+    X(eof_received) X(error_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
@@ -66,6 +66,15 @@
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
     X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
     X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
+    X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
+    X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
+    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
+    X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
+    X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
+    X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \
+    X(add_writer) X(connect) X(remove_reader) X(remove_writer) X(sendto) \
+    X(_check_callback) X(_check_default_executor) X(_default_executor) \
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor) \
     X(_child_created) X(_child_watcher_callback) X(_closed_child_pipe_fds) \
     X(_communication_started) X(_devnull) X(_execute_child) X(_input) \
     X(_sigint_wait_secs) X(_wait) X(_waitpid_lock) X(_watcher) \
@@ -144,12 +153,34 @@
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
+    X(chain_future, "asyncio.futures", "_chain_future") \
     X(mod_base_events, "asyncio.base_events", NULL) \
     X(mod_base_futures, "asyncio.base_futures", NULL) \
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
     X(mod_socket, "socket", NULL) \
+    X(mod_selector_events, "asyncio.selector_events", NULL) \
+    X(mod_unix_events, "asyncio.unix_events", NULL) \
+    X(asyncio_BaseLoop, "asyncio.base_events", "BaseEventLoop") \
+    X(asyncio_UnixLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
+    X(base_ipaddr_info, "asyncio.base_events", "_ipaddr_info") \
+    X(socket_class, "socket", "socket") \
+    X(socket_getaddrinfo, "socket", "getaddrinfo") \
+    X(socket_getnameinfo, "_socket", "getnameinfo") \
+    X(socket_AF_INET, "socket", "AF_INET") \
+    X(socket_AF_INET6, "socket", "AF_INET6") \
+    X(socket_SOCK_STREAM, "socket", "SOCK_STREAM") \
+    X(socket_SOCK_DGRAM, "socket", "SOCK_DGRAM") \
+    X(socket_SOCK_RAW, "socket", "SOCK_RAW") \
+    X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
+    X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
+    X(mod_os, "os", NULL) \
+    X(os_sendfile, "os", "sendfile") \
+    X(UnsupportedOperation, "io", "UnsupportedOperation") \
+    X(SendfileNotAvailableError, "asyncio.exceptions", \
+      "SendfileNotAvailableError") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
+    X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
     X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
     X(FileIO_type, "_io", "FileIO") \
@@ -168,15 +199,12 @@
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
     X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
     X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
-    X(mod_os, "os", NULL) \
     X(mod_subprocess, "subprocess", NULL) \
     X(Popen, "subprocess", "Popen") \
     X(FileIO, "_io", "FileIO") \
     X(allocate_lock, "_thread", "allocate_lock") \
-    X(mod_unix_events, "asyncio.unix_events", NULL) \
     X(asyncio_UnixSubprocess, "asyncio.unix_events", \
       "_UnixSubprocessTransport") \
-    X(asyncio_UnixLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
     X(asyncio_Subprocess, "asyncio.transports", "SubprocessTransport") \
     X(ReadPipeProto, "asyncio.base_subprocess", "ReadSubprocessPipeProto") \
     X(WritePipeProto, "asyncio.base_subprocess", "WriteSubprocessPipeProto") \
@@ -240,6 +268,17 @@ typedef struct fa_state {
     uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
 
+    PyObject *loop_stock; /* strong or NULL: {name: function} of fastasync.Loop
+                             as it was made (api/loop_type.c) */
+    unsigned int socket_version; /* net/plain.c: the version tag of
+                                    socket.socket at which it was seen ... */
+    uint8_t socket_plain;        /* ... to be the standard library's own */
+    /* the inside of a Python socket (net/sockcell.c) */
+    int sock_layout;           /* 0 = not looked at yet, 1 = known, 2 = not */
+    int sock_plain;            /* no method of it has been replaced ... */
+    unsigned int sock_version; /* ... in this version of the class */
+    Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
+    Py_ssize_t sock_closed;
     /* subprocesses (net/popen.c, net/process.c, api/loop_process.c) */
     PyObject *popen_own[2];  /* strong: Popen.__init__ and _execute_child as
                                 they were at import */

@@ -12,13 +12,21 @@
 
 #include "base/errors.h"
 #include "loop/current.h"
+#include "loop/private.h"
 
 /* The largest fd number the table grows to; beyond is certainly garbage. */
 #define FD_MAX (1 << 24)
 
-static int
-loop_grow_fds(LoopObject *loop, int fd)
+int
+loop_io_grow(LoopObject *loop, int fd)
 {
+    if (FA_LIKELY(fd >= 0 && fd < loop->fd_count)) {
+        return 0;
+    }
+    if (fd < 0 || fd >= FD_MAX) {
+        fa_err_set_errno(-EBADF);
+        return -1;
+    }
     int count = loop->fd_count ? loop->fd_count : 16;
     while (count <= fd) {
         count *= 2;
@@ -66,21 +74,34 @@ slot_wanted(const fa_fdslot *slot)
     return (slot->in.run ? FA_IN : 0) | (slot->out.run ? FA_OUT : 0);
 }
 
+void
+loop_io_settle(LoopObject *loop, int fd)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    if (!(slot->armed & FA_EDGE)) {
+        loop_arm(loop, fd, slot_wanted(slot));
+    }
+}
+
 int
 loop_io_start(LoopObject *loop, int fd, int dir, fa_run run, PyObject *obj)
 {
-    if (fd < 0 || fd >= FD_MAX) {
-        fa_err_set_errno(-EBADF);
-        return -1;
-    }
-    if (fd >= loop->fd_count && loop_grow_fds(loop, fd) < 0) {
+    if (loop_io_grow(loop, fd) < 0) {
         return -1;
     }
     fa_fdslot *slot = &loop->fds[fd];
+    if (FA_UNLIKELY(slot->armed & FA_EDGE)) {
+        slot->generation++; // kept for sock_*() up to now
+        Py_CLEAR(slot->sock);
+    }
     int rc = loop_arm(loop, fd, slot_wanted(slot) | dir);
     if (rc < 0) {
         fa_err_set_errno(rc);
         return -1;
+    }
+    if (FA_UNLIKELY(slot->more != NULL)) {
+        loop_kept_forget(loop, fd, dir);
+        slot = &loop->fds[fd];
     }
     fa_iocb *iocb = dir == FA_IN ? &slot->in : &slot->out;
     PyObject *former = iocb->obj;
@@ -107,7 +128,10 @@ loop_io_stop(LoopObject *loop, int fd, int dir)
     PyObject *former = iocb->obj;
     iocb->run = NULL;
     iocb->obj = NULL;
-    loop_arm(loop, fd, slot_wanted(slot));
+    loop_io_settle(loop, fd);
+    if (FA_UNLIKELY(slot->more != NULL)) {
+        loop_kept_forget(loop, fd, dir);
+    }
     Py_DECREF(former);
     return 1;
 }
@@ -115,11 +139,7 @@ loop_io_stop(LoopObject *loop, int fd, int dir)
 int
 loop_io_claim(LoopObject *loop, int fd, PyObject *owner)
 {
-    if (fd < 0 || fd >= FD_MAX) {
-        fa_err_set_errno(-EBADF);
-        return -1;
-    }
-    if (fd >= loop->fd_count && loop_grow_fds(loop, fd) < 0) {
+    if (loop_io_grow(loop, fd) < 0) {
         return -1;
     }
     loop->fds[fd].owner = owner;
@@ -165,6 +185,9 @@ loop_dispatch(LoopObject *loop, const fa_event *event)
     fa_fdslot *slot = &loop->fds[event->fd];
     if (FA_UNLIKELY(slot->generation != event->generation)) {
         return 0;
+    }
+    if (slot->armed & FA_EDGE) {
+        return loop_kept_event(loop, event);
     }
     if ((event->events & FA_IN) && slot->in.run != NULL &&
         ring_push(&loop->ready, slot->in.run, Py_NewRef(slot->in.obj), NULL) <
@@ -238,4 +261,16 @@ loop_scratch(LoopObject *loop)
         }
     }
     return loop->scratch;
+}
+
+char *
+loop_scratch_tails(LoopObject *loop)
+{
+    if (FA_UNLIKELY(loop->scratch_tails == NULL)) {
+        loop->scratch_tails = PyMem_Malloc(FA_SCRATCH_TAILS);
+        if (loop->scratch_tails == NULL) {
+            PyErr_NoMemory();
+        }
+    }
+    return loop->scratch_tails;
 }

@@ -9,11 +9,13 @@
    socket object (borrowed; the transport owns the fd through it and closes it
    at the end), `waiter` a future or NULL/None, told when connection_made has
    run; `extra` a dict or NULL/None; `server` our Server, or any object with
-   asyncio's _attach/_detach, or NULL/None. Schedules connection_made, then the
+   asyncio's _attach/_detach, or NULL/None; `context` what the protocol runs in
+   (NULL/None: a copy of the current one). Schedules connection_made, then the
    start of reading, then the waiter, in asyncio's order. NULL on error. */
 FA_INTERNAL PyObject *sockstream_new(LoopObject *loop, PyObject *sock,
                                      PyObject *protocol, PyObject *waiter,
-                                     PyObject *extra, PyObject *server);
+                                     PyObject *extra, PyObject *server,
+                                     PyObject *context);
 
 /* -- for streams: a transport without method calls -------------------------------- */
 
@@ -95,8 +97,61 @@ FA_INTERNAL PyObject *process_new(LoopObject *loop, PyObject *protocol,
    transport._process_exited(code) must be called by other means); -1. */
 FA_INTERNAL int process_watch(PyObject *transport, LoopObject *loop);
 
-/* Types SocketTransport, Server, ReadPipeTransport, WritePipeTransport. 0 or
-   -1. */
+/* -- names and connections: coroutines (new), NULL on error ------------------------- */
+
+/* loop.getaddrinfo(host, port, family=hints[0], type=, proto=, flags=); a hint
+   may be NULL (not given). */
+FA_INTERNAL PyObject *resolve_getaddrinfo(LoopObject *loop, PyObject *host,
+                                          PyObject *port,
+                                          PyObject *const hints[4]);
+
+/* loop.getnameinfo(sockaddr, flags); flags may be NULL. */
+FA_INTERNAL PyObject *resolve_getnameinfo(LoopObject *loop, PyObject *sockaddr,
+                                          PyObject *flags);
+
+/* loop._ensure_resolved(address, family=, type=, proto=, flags=, loop=asked);
+   `address` is an exact tuple of 2 to 4. */
+FA_INTERNAL PyObject *resolve_ensure(LoopObject *loop, PyObject *address,
+                                     PyObject *const hints[4],
+                                     PyObject *asked);
+
+/* loop.create_connection(...): `args` are its parameters in their order, NULL
+   where not given; or loop.create_unix_connection(...), its path in place of
+   the host. There are FA_CONNECT_ARGS. */
+#define FA_CONNECT_ARGS 15
+FA_INTERNAL PyObject *connect_coroutine(LoopObject *loop, PyObject *const *args,
+                                        int unix_path);
+
+/* loop._create_connection_transport(sock, protocol_factory, ssl,
+   server_hostname, server_side, ssl_handshake_timeout, ssl_shutdown_timeout,
+   context) and loop.connect_accepted_socket(protocol_factory, sock, ssl,
+   ssl_handshake_timeout, ssl_shutdown_timeout): NULL where not given. */
+#define FA_WRAP_ARGS 8
+#define FA_ACCEPTED_ARGS 5
+FA_INTERNAL PyObject *wrap_coroutine(LoopObject *loop, PyObject *const *args);
+FA_INTERNAL PyObject *wrap_accepted(LoopObject *loop, PyObject *const *args);
+
+/* A coroutine of loop.sock_*() (sockops.c, sockconnect.c). `arg` is what comes
+   after the socket: NULL for accept, a pair for recvfrom_into and sendto. New
+   reference. */
+typedef enum {
+    FA_SOCK_RECV, FA_SOCK_RECV_INTO, FA_SOCK_RECVFROM, FA_SOCK_RECVFROM_INTO,
+    FA_SOCK_SENDALL, FA_SOCK_SENDTO, FA_SOCK_ACCEPT, FA_SOCK_CONNECT,
+} fa_sockop;
+FA_INTERNAL PyObject *sockop_new(LoopObject *loop, fa_sockop op,
+                                 PyObject *sock, PyObject *arg);
+
+/* The coroutine loop._sock_sendfile_native(sock, file, offset, count)
+   (sendfile.c). New reference. */
+FA_INTERNAL PyObject *sendfile_new(LoopObject *loop, PyObject *sock,
+                                   PyObject *file, PyObject *offset,
+                                   PyObject *count);
+
+/* loop_io_claim for a transport that has let sendfile use its fd: nothing if it
+   has lost its connection meanwhile, and the fd may be another's. 0 or -1. */
+FA_INTERNAL int sockstream_claim(LoopObject *loop, PyObject *transport);
+
+/* Types SocketTransport, Server and what they need. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif

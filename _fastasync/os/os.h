@@ -18,12 +18,18 @@
 enum {
     FA_IN = 1,  /* readable, or error, or hang-up */
     FA_OUT = 2, /* writable, or error, or hang-up */
+    /* poller_set only: edge triggered. Reported once when it begins, and again
+       when more happens; also when it is asked for anew. */
+    FA_EDGE = 4,
+    /* poller_wait only, of edge triggered ones: not just data (end of file, an
+       error, urgent data), so that a short read does not mean an empty buffer. */
+    FA_ODD = 8,
 };
 
 typedef struct {
     int fd;
     uint32_t generation; /* as given to poller_set */
-    uint32_t events;     /* FA_IN | FA_OUT */
+    uint32_t events;     /* FA_IN | FA_OUT | FA_ODD */
 } fa_event;
 
 #define FA_POLL_BATCH 256
@@ -32,8 +38,9 @@ typedef struct {
 FA_INTERNAL int poller_open(void);
 
 /* Watch `fd` for `wanted` (0 = stop watching); `before` is what was asked for
-   last time (0 = nothing). Level triggered. Returns 0 or -errno: EPERM for a
-   file that cannot be polled, EBADF for no file. */
+   last time (0 = nothing). Level triggered without FA_EDGE. Returns 0 or
+   -errno: EPERM for a file that cannot be polled, EBADF for no file, EEXIST if
+   it was watched though `before` is 0, ENOENT if it was not. */
 FA_INTERNAL int poller_set(int poller, int fd, uint32_t generation,
                            int before, int wanted);
 
@@ -89,6 +96,15 @@ FA_INTERNAL int os_set_nonblocking(int fd);
    `addr` / `*addrlen`. -EAGAIN when nobody waits. */
 FA_INTERNAL int sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen);
 
+/* A new socket with SOCK_NONBLOCK | SOCK_CLOEXEC. Returns its fd. */
+FA_INTERNAL int sock_open(int family, int type, int proto);
+
+/* One connect(2): 0 = connected, -EINPROGRESS (-EINTR, -EAGAIN) = wait until it
+   is writable, then ask sock_error; asked again: how far it is. Never retried
+   inside. */
+FA_INTERNAL int sock_connect(int fd, const struct sockaddr *addr,
+                             socklen_t len);
+
 /* One recv/send/sendmsg: the number of bytes (0 = end of file for recv), or
    -EAGAIN, or another -errno. Never raises SIGPIPE. */
 FA_INTERNAL ssize_t sock_recv(int fd, void *buf, size_t len);
@@ -98,6 +114,42 @@ FA_INTERNAL ssize_t sock_sendv(int fd, const struct iovec *iov, int count);
 /* getpeername / getsockname. 0 or -errno. */
 FA_INTERNAL int sock_peer(int fd, struct sockaddr *addr, socklen_t *addrlen);
 FA_INTERNAL int sock_name(int fd, struct sockaddr *addr, socklen_t *addrlen);
+
+/* One recvfrom or send that does not block whatever the mode of the fd; `addr`
+   NULL = the sender does not matter. Results as above. */
+FA_INTERNAL ssize_t sock_recvfrom(int fd, void *buf, size_t len,
+                                  struct sockaddr *addr, socklen_t *addrlen);
+FA_INTERNAL ssize_t sock_send_now(int fd, const void *buf, size_t len);
+
+/* SO_ERROR, taken: 0 = none, else -errno (also if it cannot be asked). */
+FA_INTERNAL int sock_error(int fd);
+
+/* Is it plain TCP, not one of the protocols that look like it? 1 or 0. */
+FA_INTERNAL int sock_is_tcp(int fd);
+
+/* One sendfile from `in` at `offset`; at most `count` bytes. The number of
+   bytes (0 = end of file), -EAGAIN, or another -errno. */
+FA_INTERNAL ssize_t sock_sendfile(int fd, int in, off_t offset, size_t count);
+
+/* -- datagrams (dgram.c) ---------------------------------------------------- */
+
+/* recvfrom: the length (0 is a datagram as well), -EAGAIN if there is none, or
+   another -errno. Never blocks. `addr` / `*addrlen` as in recvfrom. */
+FA_INTERNAL ssize_t dgram_recv(int fd, void *buf, size_t len,
+                               struct sockaddr *addr, socklen_t *addrlen);
+
+/* sendto, or send if addr is NULL: 0 or -errno. Never raises SIGPIPE. */
+FA_INTERNAL int dgram_send(int fd, const void *buf, size_t len,
+                           const struct sockaddr *addr, socklen_t addrlen);
+
+/* As many as there are, up to `count` / as the kernel takes: how many (at least
+   1), or -errno of the first. What stopped the others is known only by trying
+   again. Neither blocks. */
+FA_INTERNAL int dgram_recv_many(int fd, struct mmsghdr *msgs, unsigned count);
+FA_INTERNAL int dgram_send_many(int fd, struct mmsghdr *msgs, unsigned count);
+
+/* The family of the socket's addresses, or -errno. */
+FA_INTERNAL int sock_family(int fd);
 
 FA_INTERNAL int sock_shutdown(int fd, int how);
 FA_INTERNAL int sock_set_nodelay(int fd);
