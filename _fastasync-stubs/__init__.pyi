@@ -89,7 +89,7 @@ class StreamReaderProtocol(asyncio.StreamReaderProtocol): ...
 
 class SSLProtocol(asyncio.sslproto.SSLProtocol):
     _backend: str
-    def _take_over(self, data: bytes | bytearray) -> None: ...
+    def _take_over(self, data: bytes | bytearray, /) -> None: ...
 
 class SSLTransport(asyncio.Transport): ...
 
@@ -120,7 +120,7 @@ class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
-class SubprocessTransport(asyncio.SubprocessTransport):
+class ProcessTransport(asyncio.SubprocessTransport):
     """A child process and its pipes; only loops make it."""
 
 class ReadPipeTransport(asyncio.ReadTransport):

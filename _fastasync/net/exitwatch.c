@@ -24,7 +24,7 @@ exitwatch_report(ProcessObject *self, LoopObject *loop)
     }
     PyObject *exc = fa_err_take();
     PyObject *message = PyUnicode_FromFormat(
-        "Exception in callback SubprocessTransport._process_exited() "
+        "Exception in callback ProcessTransport._process_exited() "
         "of process %d", self->child);
     int rc = message == NULL
                  ? -1

@@ -1,4 +1,4 @@
-/* net/process.c: SubprocessTransport.
+/* net/process.c: ProcessTransport.
 
    asyncio's _UnixSubprocessTransport: what is called while a child lives or its
    pipes carry data is in C; what is called once (close, kill, repr, ...) is
@@ -639,7 +639,7 @@ static PyType_Slot Process_slots[] = {
 };
 
 static PyType_Spec Process_spec = {
-    .name = "fastasync.SubprocessTransport",
+    .name = "fastasync.ProcessTransport",
     .basicsize = sizeof(ProcessObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC |
              Py_TPFLAGS_DISALLOW_INSTANTIATION,
@@ -722,6 +722,6 @@ process_type_init(PyObject *module, fa_state *st)
     {
         return -1;
     }
-    return PyModule_AddObjectRef(module, "SubprocessTransport",
+    return PyModule_AddObjectRef(module, "ProcessTransport",
                                  (PyObject *)st->SubprocessTransportType);
 }

@@ -609,11 +609,11 @@ def test_transports_are_not_made_by_hand():
 
     assert fastasync
     with pytest.raises(TypeError):
-        _fastasync.SubprocessTransport()
+        _fastasync.ProcessTransport()
     with pytest.raises(TypeError):
-        object.__new__(_fastasync.SubprocessTransport)
+        object.__new__(_fastasync.ProcessTransport)
     with pytest.raises(TypeError):
-        type("Sub", (_fastasync.SubprocessTransport,), {})
+        type("Sub", (_fastasync.ProcessTransport,), {})
 
 
 # -- the end -------------------------------------------------------------------------
