@@ -62,6 +62,7 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
     for (int i = 0; i < loop->fd_count; i++) {
         Py_VISIT(loop->fds[i].in.obj);
         Py_VISIT(loop->fds[i].out.obj);
+        Py_VISIT(loop->fds[i].file);
     }
     Py_VISIT(loop->exception_handler);
     Py_VISIT(loop->task_factory);

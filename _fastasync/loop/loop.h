@@ -45,6 +45,8 @@ typedef struct {
 typedef struct {
     fa_iocb in, out;
     PyObject *owner; /* borrowed: the transport that has claimed the fd */
+    PyObject *file;  /* strong or NULL: the object by which it was given, if
+                        not an int; only while it is watched */
     uint32_t generation;
     uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT */
 } fa_fdslot;
@@ -299,6 +301,22 @@ FA_INTERNAL int loop_io_start(LoopObject *loop, int fd, int dir, fa_run run,
    the ring already still run: the receiver checks its own state. May run
    Python code (drops obj). */
 FA_INTERNAL int loop_io_stop(LoopObject *loop, int fd, int dir);
+
+/* Remember the object (NULL = none) by which somebody has asked to watch `fd`,
+   as the selectors module does: it lives at least as long as the watching, and
+   can be found when its file is closed. Only while fd is watched; dropped when
+   it no longer is. May run Python code (drops the former one). */
+FA_INTERNAL void loop_io_keep(LoopObject *loop, int fd, PyObject *file);
+
+/* The object that is kept for fd (borrowed), or NULL. */
+static inline PyObject *
+loop_io_kept(const LoopObject *loop, int fd)
+{
+    return fd < loop->fd_count ? loop->fds[fd].file : NULL;
+}
+
+/* The fd that is watched for the object, -1 = none. */
+FA_INTERNAL int loop_io_find(const LoopObject *loop, PyObject *file);
 
 /* A transport claims its fd from its making to the closing of the socket, so
    that add_reader and sock_* on it are refused. One owner per fd. `owner` is
