@@ -48,6 +48,7 @@ if sys.version_info >= (3, 14):
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 _Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 # Futures, tasks, handles.
@@ -88,6 +89,27 @@ class SocketTransport(asyncio.Transport):
         extra: dict[str, Any] | None = None,
         server: ServerCore | None = None,
         context: Context | None = None,
+    ) -> None: ...
+
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: int
+    def __init__(
+        self,
+        loop: LoopCore,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
+class WritePipeTransport(asyncio.Transport):
+    def __init__(
+        self,
+        loop: LoopCore,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> None: ...
 
 class ServerCore:
@@ -177,6 +199,12 @@ class LoopCore:
     ) -> None: ...
     def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
     def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
+    async def connect_read_pipe(
+        self, protocol_factory: Callable[[], _P], pipe: Any
+    ) -> tuple[asyncio.ReadTransport, _P]: ...
+    async def connect_write_pipe(
+        self, protocol_factory: Callable[[], _P], pipe: Any
+    ) -> tuple[asyncio.WriteTransport, _P]: ...
 
 # For fastasync/ only.
 

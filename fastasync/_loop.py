@@ -48,22 +48,14 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_callback",
         "_set_coroutine_origin_tracking",
         "_add_callback_signalsafe",
-        # names
+        # names (looking them up is ours)
         "_getaddrinfo_debug",
-        "getaddrinfo",
-        "getnameinfo",
-        "_ensure_resolved",
         # connections and servers (the transports are ours)
         "_connect_sock",
-        "create_connection",
-        "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "connect_accepted_socket",
         "start_tls",
-        # not ours yet: UDP, pipes, subprocesses, sendfile
+        # not ours yet: UDP, subprocesses, sendfile
         "create_datagram_endpoint",
-        "connect_read_pipe",
-        "connect_write_pipe",
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
@@ -104,11 +96,8 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_read_pipe_transport",
-        "_make_write_pipe_transport",
         "_make_subprocess_transport",
         "_child_watcher_callback",
-        "create_unix_connection",
         "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
@@ -345,6 +334,9 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         sock.close()
         if path is not None:
             _unlink_if_same(path, inode)
+
+
+_fastasync._stock_methods(vars(Loop))
 
 
 def _unlink_if_same(path: str, inode: int | None) -> None:

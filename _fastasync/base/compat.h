@@ -102,6 +102,12 @@
 #define FA_HAS_WRITELINES_SKIP FA_PY315
 /* The TypeError of transport.write names the three types it takes. */
 #define FA_HAS_WRITE_TYPES_TEXT FA_PY314
+/* create_connection(all_errors=). */
+#define FA_HAS_ALL_ERRORS FA_PY312
+/* The context of a connection is taken before its protocol is made, and
+   _create_connection_transport(context=); a socket for which no transport could
+   be made is closed. */
+#define FA_HAS_CONNECTION_CONTEXT FA_PY315
 /* Server keeps its transports: _attach and _detach have an argument. */
 #define FA_HAS_SERVER_CLIENTS FA_PY313
 /* A server calls loop._start_serving(..., context=). */

@@ -79,6 +79,7 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
     Py_VISIT(st->timeout_fire);
     Py_VISIT(st->release_waiter);
     Py_VISIT(st->kw_msg);
+    Py_VISIT(st->loop_stock);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -104,6 +105,7 @@ fa_state_clear(fa_state *st)
     Py_CLEAR(st->timeout_fire);
     Py_CLEAR(st->release_waiter);
     Py_CLEAR(st->kw_msg);
+    Py_CLEAR(st->loop_stock);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }

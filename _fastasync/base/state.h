@@ -23,7 +23,8 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener)
+    X(SocketTransport) X(ServerCore) X(Listener) X(ReadPipeTransport) \
+    X(WritePipeTransport) X(Connecting)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -63,7 +64,13 @@
     X(write) X(write_eof) X(writelines) \
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
-    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
+    X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
+    X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
+    X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
+    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
+    X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
+    X(setblocking)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -128,8 +135,25 @@
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
     X(mod_socket, "socket", NULL) \
+    X(mod_selector_events, "asyncio.selector_events", NULL) \
+    X(mod_unix_events, "asyncio.unix_events", NULL) \
+    X(asyncio_BaseLoop, "asyncio.base_events", "BaseEventLoop") \
+    X(asyncio_UnixLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
+    X(base_ipaddr_info, "asyncio.base_events", "_ipaddr_info") \
+    X(socket_class, "socket", "socket") \
+    X(socket_getaddrinfo, "socket", "getaddrinfo") \
+    X(socket_getnameinfo, "_socket", "getnameinfo") \
+    X(socket_AF_INET, "socket", "AF_INET") \
+    X(socket_AF_INET6, "socket", "AF_INET6") \
+    X(socket_SOCK_STREAM, "socket", "SOCK_STREAM") \
+    X(socket_SOCK_DGRAM, "socket", "SOCK_DGRAM") \
+    X(socket_SOCK_RAW, "socket", "SOCK_RAW") \
+    X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
+    X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(socket_type, "_socket", "socket") \
+    X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
+    X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
     X(asyncio_Queue, "asyncio.queues", "Queue") \
@@ -203,6 +227,12 @@ typedef struct fa_state {
     uint8_t group_forgets;  /* leaving a TaskGroup drops its errors */
     uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
+
+    PyObject *loop_stock; /* strong or NULL: {name: function} of fastasync.Loop
+                             as it was made (api/loop_type.c) */
+    unsigned int socket_version; /* net/plain.c: the version tag of
+                                    socket.socket at which it was seen ... */
+    uint8_t socket_plain;        /* ... to be the standard library's own */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */

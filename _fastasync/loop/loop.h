@@ -32,6 +32,8 @@ enum {
     FA_OV_RUN_FOREVER = 1 << 5,
     FA_OV_CREATE_FUTURE = 1 << 6,
     FA_OV_CALL_LATER = 1 << 7,
+    FA_OV_RUN_IN_EXECUTOR = 1 << 16,
+    FA_OV_CONNECTS = 1 << 17, /* any of those that create_connection is made of */
 };
 
 /* Who is told that a file descriptor is ready. */
@@ -233,6 +235,14 @@ FA_INTERNAL int loop_fire_timers(LoopObject *loop);
 /* Nanoseconds until the first timer (0 = due), -1 = there is none; -2 and an
    exception on failure. */
 FA_INTERNAL int64_t loop_next_timer(LoopObject *loop);
+
+/* Ask the kernel before the next iteration runs, however much there is to do: a
+   connection was made, and the other side may be in this loop. */
+static inline void
+loop_poll_next(LoopObject *loop)
+{
+    loop->turns = FA_POLL_EVERY;
+}
 
 /* Hold writes: `run(loop, self, NULL)` is called when the running entry has
    returned to the loop. Only while loop->running. Takes over `self`. */

@@ -129,7 +129,7 @@ void
 transport_keep_name(TransportObject *self)
 {
     int fd = transport_fd(self);
-    if (fd < 0 || self->name.len > 0 ||
+    if (fd < 0 || self->name.len > 0 || self->wire->pipe ||
         extra_has(self, self->st->str_sockname) != 0)
     {
         PyErr_Clear();
@@ -178,14 +178,16 @@ extra_keep_peer(TransportObject *self)
 
 /* -- the Python socket --------------------------------------------------------------- */
 
-/* Where a socket object keeps its fd: the first field after the object head
-   in every version, which is checked against fileno() before it is believed.
-   A socket closed behind our back reads -1 there. */
-static const int *
-extra_fd_cell(TransportObject *self, PyObject *sock)
+/* A socket object and a raw file keep their fd in the first field after the
+   object head, in every version; that is checked against fileno() before it is
+   believed. One that was closed behind our back reads -1 there. */
+const int *
+transport_find_cell(TransportObject *self, PyObject *file)
 {
-    if (PyObject_TypeCheck(sock, (PyTypeObject *)self->st->socket_type)) {
-        const int *cell = (const int *)((char *)sock + sizeof(PyObject));
+    if (PyObject_TypeCheck(file, (PyTypeObject *)self->st->socket_type) ||
+        PyObject_TypeCheck(file, (PyTypeObject *)self->st->FileIO_type))
+    {
+        const int *cell = (const int *)((char *)file + sizeof(PyObject));
         if (*cell == self->fd) {
             return cell;
         }
@@ -211,7 +213,7 @@ transport_adopt(TransportObject *self, PyObject *sock)
     }
     self->fd = (int)fd;
     self->sock = Py_NewRef(sock);
-    self->fd_cell = extra_fd_cell(self, sock);
+    self->fd_cell = transport_find_cell(self, sock);
     self->alive = 1;
     return extra_keep_peer(self);
 }
@@ -252,7 +254,7 @@ transport_sock(TransportObject *self)
     }
     self->owns_fd = 0;
     self->sock = sock;
-    self->fd_cell = extra_fd_cell(self, sock);
+    self->fd_cell = transport_find_cell(self, sock);
     PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
     if (res == NULL) {
         return NULL;

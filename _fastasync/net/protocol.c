@@ -101,6 +101,9 @@ protocol_data(TransportObject *self, PyObject *data)
         Py_DECREF(res);
         return 0;
     }
+    if (self->wire->data_failed != NULL) {
+        return self->wire->data_failed(self);
+    }
     return transport_fatal_raised(
         self, "Fatal error: protocol.data_received() call failed.");
 }

@@ -42,6 +42,9 @@ sockread_nothing(TransportObject *self, ssize_t n)
         fa_err_set_errno((int)n);
         return transport_fatal_raised(self, self->wire->read_failed);
     }
+    if (self->wire->ended != NULL) {
+        return self->wire->ended(self);
+    }
     if (self->loop->debug && transport_log_debug(self, "%r received EOF") < 0) {
         return -1;
     }

@@ -174,14 +174,45 @@ SocketTransport_init(TransportObject *self, PyObject *args, PyObject *kwargs)
 
 PyObject *
 sockstream_new(LoopObject *loop, PyObject *sock, PyObject *protocol,
-               PyObject *waiter, PyObject *extra, PyObject *server)
+               PyObject *waiter, PyObject *extra, PyObject *server,
+               PyObject *context)
 {
     fa_state *st = loop->st;
     TransportObject *self = transport_alloc(st->SocketTransportType, st,
                                             &sockstream_wire);
     if (self != NULL && sockstream_init(self, loop, sock, protocol, waiter,
-                                        extra, server, NULL) < 0)
+                                        extra, server, context) < 0)
     {
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+/* A transport of those kinds for an fd, which it owns from here on; on failure
+   (NULL) that stays with the caller. */
+static PyObject *
+sockstream_from_fd(LoopObject *loop, int fd, const int kinds[3],
+                   const struct sockaddr_storage *peer, socklen_t peer_len,
+                   PyObject *protocol, PyObject *waiter, PyObject *server,
+                   PyObject *context)
+{
+    fa_state *st = loop->st;
+    TransportObject *self = transport_alloc(st->SocketTransportType, st,
+                                            &sockstream_wire);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->fd = fd;
+    self->family = kinds[0];
+    self->type = kinds[1];
+    self->proto = kinds[2];
+    self->alive = 1;
+    self->owns_fd = 1;
+    if ((peer_len > 0 && transport_keep_peer(self, peer, peer_len) < 0) ||
+        sockstream_open(self, loop, protocol, waiter, server, context) < 0)
+    {
+        self->owns_fd = 0; // it stays with the caller
+        sockstream_abandon(self);
         Py_CLEAR(self);
     }
     return (PyObject *)self;
@@ -192,27 +223,19 @@ sockstream_accepted(LoopObject *loop, int fd, const ListenerObject *from,
                     const struct sockaddr_storage *peer, socklen_t peer_len,
                     PyObject *protocol, PyObject *context)
 {
-    fa_state *st = loop->st;
-    TransportObject *self = transport_alloc(st->SocketTransportType, st,
-                                            &sockstream_wire);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->fd = fd;
-    self->family = from->family;
-    self->type = from->type;
-    self->proto = from->proto;
-    self->alive = 1;
-    self->owns_fd = 1;
-    if (transport_keep_peer(self, peer, peer_len) < 0 ||
-        sockstream_open(self, loop, protocol, NULL, from->server, context) <
-            0)
-    {
-        self->owns_fd = 0; // it stays with the caller
-        sockstream_abandon(self);
-        Py_CLEAR(self);
-    }
-    return (PyObject *)self;
+    const int kinds[3] = {from->family, from->type, from->proto};
+    return sockstream_from_fd(loop, fd, kinds, peer, peer_len, protocol, NULL,
+                              from->server, context);
+}
+
+PyObject *
+sockstream_connected(LoopObject *loop, int fd, int family, int proto,
+                     const struct sockaddr_storage *peer, socklen_t peer_len,
+                     PyObject *protocol, PyObject *waiter, PyObject *context)
+{
+    const int kinds[3] = {family, SOCK_STREAM, proto};
+    return sockstream_from_fd(loop, fd, kinds, peer, peer_len, protocol,
+                              waiter, NULL, context);
 }
 
 /* -- traverse, clear, dealloc ----------------------------------------------------------- */
@@ -229,6 +252,7 @@ transport_visit(TransportObject *self, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
+    Py_VISIT(self->raw);
     return 0;
 }
 
@@ -252,7 +276,7 @@ transport_clear(TransportObject *self)
     }
     transport_drop_output(self);
     if (self->alive) {
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
     }
     Py_CLEAR(self->dict);
     Py_CLEAR(self->loop);
@@ -262,6 +286,7 @@ transport_clear(TransportObject *self)
     Py_CLEAR(self->extra);
     Py_CLEAR(self->server);
     Py_CLEAR(self->empty_waiter);
+    Py_CLEAR(self->raw);
     return 0;
 }
 
@@ -285,7 +310,7 @@ transport_finalize(PyObject *op)
         if (self->loop != NULL) {
             loop_io_release(self->loop, self->fd, op);
         }
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
         self->conn_lost += self->conn_lost == 0;
         self->closing = 1;
         if (server_detach(self) < 0) {

@@ -88,6 +88,12 @@ typedef struct {
     ssize_t (*send)(int fd, const void *buf, size_t len);
     ssize_t (*sendv)(int fd, const struct iovec *iov, int count);
     const char *read_failed, *write_failed; /* asyncio's words for reports */
+
+    /* Where asyncio's pipes are not like its sockets; 0 = like a socket. */
+    int (*ended)(struct TransportObject *self);       /* end of file */
+    int (*data_failed)(struct TransportObject *self); /* data_received raised */
+    int quiet_errno;   /* the only OSError that is not reported; 0 = none is */
+    unsigned pipe : 1; /* no addresses; resume_writing when all has left */
 } fa_wire;
 
 /* The C part of a Server (server.c). Attached transports of ours are linked
@@ -133,6 +139,10 @@ typedef struct TransportObject {
     int fd;               /* the number, kept after the close for repr */
     int conn_lost;        /* > 0: connection_lost is scheduled; counts writes */
     int family, type, proto; /* of an accepted socket, to make `sock` later */
+    int late;             /* pipes: asyncio's _conn_lost, which counts failed
+                             and late writes */
+    PyObject *raw;        /* strong or NULL: what fd_cell lies in, if it is
+                             not `sock` itself */
     fa_writebuf out;
     size_t high, low;     /* water marks */
     fa_addr peer, name;
@@ -149,6 +159,8 @@ typedef struct TransportObject {
     unsigned proto_paused : 1; /* pause_writing() has been called */
     unsigned lost : 1;       /* connection_lost has been called */
     unsigned read_class : 2; /* how much to read at once (sockread.c) */
+    unsigned messages : 1;   /* every write() is one for the kernel: a packet */
+    unsigned deaf : 1;       /* input is never watched */
 } TransportObject;
 
 /* The fd for the next system call; -1 if its owner has closed it. HOT */
@@ -191,6 +203,16 @@ FA_INTERNAL PyObject *sockstream_accepted(LoopObject *loop, int fd,
                                           PyObject *protocol,
                                           PyObject *context);
 
+/* The same for an fd that has been connected; `peer_len` 0 = not known. `waiter`
+   may be NULL. */
+FA_INTERNAL PyObject *sockstream_connected(LoopObject *loop, int fd, int family,
+                                           int proto,
+                                           const struct sockaddr_storage *peer,
+                                           socklen_t peer_len,
+                                           PyObject *protocol,
+                                           PyObject *waiter,
+                                           PyObject *context);
+
 /* -- life.c: from connection_made to connection_lost --------------------------- */
 
 /* Schedule connection_made, the start of reading and the waiter (NULL or None
@@ -209,6 +231,14 @@ FA_INTERNAL void transport_stop_reading(TransportObject *self);
    (abort). 0 or -1. */
 FA_INTERNAL int transport_close(TransportObject *self);
 FA_INTERNAL int transport_force_close(TransportObject *self, PyObject *exc);
+
+/* connection_lost(exc) in a later turn; exc NULL = None. 0 or -1. */
+FA_INTERNAL int transport_schedule_lost(TransportObject *self, PyObject *exc);
+
+/* loop.call_soon(callback, [arg, [arg2]], context=self.context), as a method
+   call. `callback` is taken over and may be NULL (an exception is set). */
+FA_INTERNAL int transport_call_soon(TransportObject *self, PyObject *callback,
+                                    PyObject *arg, PyObject *arg2);
 
 /* Everything has left that close(), write_eof() or sendfile waited for.
    0 or -1. */
@@ -229,8 +259,12 @@ FA_INTERNAL int transport_lost(TransportObject *self, PyObject *exc);
 /* The same with the exception reported as the loop reports a callback's. */
 FA_INTERNAL int transport_lost_reported(TransportObject *self, PyObject *exc);
 
-/* Close the fd by whoever owns it; the raised exception is kept. */
-FA_INTERNAL void transport_close_fd(TransportObject *self);
+/* Close the fd by whoever owns it. It is closed in any case; -1 with what that
+   raised. No exception is set on entry. */
+FA_INTERNAL int transport_close_fd(TransportObject *self);
+
+/* The same where nobody can be told; the raised exception is kept. */
+FA_INTERNAL void transport_close_fd_quietly(TransportObject *self);
 
 /* -- sockread.c: input ---------------------------------------------------------- */
 
@@ -339,8 +373,12 @@ FA_INTERNAL int transport_report_method(TransportObject *self, PyObject *owner,
                                         const char *name, PyObject *arg);
 
 /* logger.debug(format, self) and the warning of a write() that comes too late,
-   by asyncio's logger. 0 or -1. */
+   by asyncio's logger; *count writes came too late before. 0 or -1. */
+FA_INTERNAL int transport_log(TransportObject *self, const char *level,
+                              const char *format);
 FA_INTERNAL int transport_log_debug(TransportObject *self, const char *format);
+FA_INTERNAL int transport_log_late_write(TransportObject *self, int *count,
+                                         const char *text);
 FA_INTERNAL int transport_log_lost_write(TransportObject *self);
 
 /* -- extra.c: get_extra_info, the Python socket ----------------------------------- */
@@ -348,6 +386,11 @@ FA_INTERNAL int transport_log_lost_write(TransportObject *self);
 /* The Python socket, made now if need be (borrowed). NULL with an exception,
    or without one once it is closed. */
 FA_INTERNAL PyObject *transport_sock(TransportObject *self);
+
+/* Where an object that is a socket or a raw file keeps the number self->fd; a
+   place in self if that is not known. */
+FA_INTERNAL const int *transport_find_cell(TransportObject *self,
+                                           PyObject *file);
 
 /* Take over a Python socket: fd, fd_cell, addresses. 0 or -1. */
 FA_INTERNAL int transport_adopt(TransportObject *self, PyObject *sock);

@@ -17,21 +17,34 @@ trouble_logger(fa_state *st)
 }
 
 int
-transport_log_debug(TransportObject *self, const char *format)
+transport_log(TransportObject *self, const char *level, const char *format)
 {
     PyObject *logger = trouble_logger(self->st);
     if (logger == NULL) {
         return -1;
     }
-    PyObject *res = PyObject_CallMethod(logger, "debug", "sO", format, self);
+    PyObject *res = PyObject_CallMethod(logger, level, "sO", format, self);
     Py_DECREF(logger);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
 }
 
+int
+transport_log_debug(TransportObject *self, const char *format)
+{
+    return transport_log(self, "debug", format);
+}
+
 /* write() on a transport that is lost: silent at first, then a warning. */
 int
 transport_log_lost_write(TransportObject *self)
+{
+    return transport_log_late_write(self, &self->conn_lost,
+                                    "socket.send() raised exception.");
+}
+
+int
+transport_log_late_write(TransportObject *self, int *count, const char *text)
 {
     PyObject *limit = PyObject_GetAttrString(
         self->st->mod_constants, "LOG_THRESHOLD_FOR_CONNLOST_WRITES");
@@ -43,15 +56,14 @@ transport_log_lost_write(TransportObject *self)
     if (threshold == -1 && PyErr_Occurred()) {
         return -1;
     }
-    if (self->conn_lost++ < threshold) {
+    if ((*count)++ < threshold) {
         return 0;
     }
     PyObject *logger = trouble_logger(self->st);
     if (logger == NULL) {
         return -1;
     }
-    PyObject *res = PyObject_CallMethod(logger, "warning", "s",
-                                        "socket.send() raised exception.");
+    PyObject *res = PyObject_CallMethod(logger, "warning", "s", text);
     Py_DECREF(logger);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
@@ -104,20 +116,40 @@ transport_report(TransportObject *self, const char *message, PyObject *exc)
     return rc;
 }
 
+/* Is it news, or just what happens to connections? 1, 0 or -1. */
+static int
+trouble_is_news(TransportObject *self, PyObject *exc)
+{
+    if (!PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
+        return 1;
+    }
+    if (self->wire->quiet_errno == 0) {
+        return 0;
+    }
+    PyObject *number = PyObject_GetAttrString(exc, "errno");
+    PyObject *quiet = PyLong_FromLong(self->wire->quiet_errno);
+    int news = number == NULL || quiet == NULL
+                   ? -1
+                   : PyObject_RichCompareBool(number, quiet, Py_NE);
+    Py_XDECREF(number);
+    Py_XDECREF(quiet);
+    return news;
+}
+
 int
 transport_fatal(TransportObject *self, PyObject *exc, const char *message)
 {
-    int rc = 0;
     if (self->loop == NULL) {
         return 0;
     }
     LoopObject *loop = (LoopObject *)Py_NewRef(self->loop);
-    if (PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
+    int rc = trouble_is_news(self, exc);
+    if (rc == 0) {
         if (loop->debug) {
             rc = trouble_log_failure(self, exc, message);
         }
     }
-    else {
+    else if (rc > 0) {
         rc = transport_report(self, message, exc);
     }
     PyObject *error = rc < 0 ? fa_err_take() : NULL;

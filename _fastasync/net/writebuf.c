@@ -196,6 +196,7 @@ static int FA_COLD
 writebuf_failed(TransportObject *self, int neg_errno)
 {
     transport_drop_output(self);
+    self->late++;
     PyObject *exc = fa_err_new_errno(neg_errno);
     if (exc == NULL) {
         return -1;
@@ -239,7 +240,9 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
                 // before resume_writing, which may write again
                 transport_drop_output(self);
             }
-            rc = transport_maybe_resume(self);
+            if (sent == 0 || !self->wire->pipe) {
+                rc = transport_maybe_resume(self);
+            }
             if (rc == 0 && sent == 0) {
                 rc = writebuf_emptied(self);
             }
@@ -312,7 +315,7 @@ static inline int
 writebuf_may_hold(TransportObject *self)
 {
     LoopObject *loop = self->loop;
-    return loop->running && !loop->asleep &&
+    return loop->running && !loop->asleep && !self->messages &&
            loop->tstate == PyThreadState_Get() &&
            self->out.size < FA_CORK_MAX && self->out.size <= self->high;
 }

@@ -89,6 +89,18 @@ FA_INTERNAL int os_set_nonblocking(int fd);
    `addr` / `*addrlen`. -EAGAIN when nobody waits. */
 FA_INTERNAL int sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen);
 
+/* A new socket with SOCK_NONBLOCK | SOCK_CLOEXEC. Returns its fd. */
+FA_INTERNAL int sock_open(int family, int type, int proto);
+
+/* One connect(2): 0 = connected, -EINPROGRESS (-EINTR, -EAGAIN) = wait until it
+   is writable, then ask sock_error; asked again: how far it is. Never retried
+   inside. */
+FA_INTERNAL int sock_connect(int fd, const struct sockaddr *addr,
+                             socklen_t len);
+
+/* SO_ERROR, taken: 0 = none, else -errno (also if it cannot be asked). */
+FA_INTERNAL int sock_error(int fd);
+
 /* One recv/send/sendmsg: the number of bytes (0 = end of file for recv), or
    -EAGAIN, or another -errno. Never raises SIGPIPE. */
 FA_INTERNAL ssize_t sock_recv(int fd, void *buf, size_t len);
@@ -102,5 +114,28 @@ FA_INTERNAL int sock_name(int fd, struct sockaddr *addr, socklen_t *addrlen);
 FA_INTERNAL int sock_shutdown(int fd, int how);
 FA_INTERNAL int sock_set_nodelay(int fd);
 FA_INTERNAL int sock_set_keepalive(int fd);
+
+/* -- pipe (pipe.c) -------------------------------------------------------- */
+
+enum {
+    FA_PIPE_FIFO = 1, /* a pipe or a named FIFO */
+    FA_PIPE_SOCKET = 2,
+    FA_PIPE_CHAR = 4, /* a terminal or another character device */
+    FA_PIPE_MESSAGES = 8, /* what is written at once is one message: a packet,
+                             a record of a device */
+    FA_PIPE_NO_HANGUP = 16, /* end of the other side cannot be told by watching
+                               for input (a named FIFO on some systems) */
+};
+
+/* What kind of file it is: one of the first three, with the others or'ed in;
+   without any of those three it is none that transports are for. -errno. */
+FA_INTERNAL int pipe_kind(int fd);
+
+/* One read/write/writev of any file that does not block: the number of bytes
+   (0 = end of file for read), -EAGAIN, or another -errno. Unlike those of
+   sockets, the writing ones raise SIGPIPE unless it is ignored. */
+FA_INTERNAL ssize_t pipe_read(int fd, void *buf, size_t len);
+FA_INTERNAL ssize_t pipe_write(int fd, const void *buf, size_t len);
+FA_INTERNAL ssize_t pipe_writev(int fd, const struct iovec *iov, int count);
 
 #endif

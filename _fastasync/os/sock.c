@@ -37,6 +37,31 @@ sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen)
     return rc < 0 ? -errno : rc;
 }
 
+int
+sock_open(int family, int type, int proto)
+{
+    int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
+    return fd < 0 ? -errno : fd;
+}
+
+int
+sock_connect(int fd, const struct sockaddr *addr, socklen_t len)
+{
+    // after EINTR the kernel goes on connecting: there is nothing to retry
+    return connect(fd, addr, len) < 0 ? -errno : 0;
+}
+
+int
+sock_error(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) {
+        return -errno;
+    }
+    return -error;
+}
+
 ssize_t
 sock_recv(int fd, void *buf, size_t len)
 {

@@ -103,6 +103,8 @@ writer_is_closing(StreamWriterObject *self)
     }
     int closing = FA_LIKELY(sockstream_is_plain(st, transport))
                       ? sockstream_is_closing(transport)
+                  : writepipe_is_plain(st, transport)
+                      ? writepipe_is_closing(transport)
                       : writer_truth(transport, st->str_is_closing);
     Py_DECREF(transport);
     return closing;
@@ -293,6 +295,9 @@ StreamWriter_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
     int rc;
     if (FA_LIKELY(sockstream_is_plain(self->st, transport))) {
         rc = sockstream_write(transport, data);
+    }
+    else if (writepipe_is_plain(self->st, transport)) {
+        rc = writepipe_write(transport, data);
     }
     else {
         PyObject *done = PyObject_CallMethodOneArg(
