@@ -91,6 +91,18 @@ class SocketTransport(asyncio.Transport):
         context: Context | None = None,
     ) -> None: ...
 
+class DatagramTransport(asyncio.Transport, asyncio.DatagramTransport):
+    max_size: int
+    def __init__(
+        self,
+        loop: LoopCore,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int
     def __init__(

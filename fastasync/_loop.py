@@ -54,8 +54,9 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_connect_sock",
         "_create_server_getaddrinfo",
         "start_tls",
-        # not ours yet: UDP, subprocesses, sendfile
+        # endpoints (the transport is ours)
         "create_datagram_endpoint",
+        # not ours yet: subprocesses, sendfile
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
@@ -66,7 +67,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_sendfile_params",
     ),
     selector_events.BaseSelectorEventLoop: (
-        "_make_datagram_transport",
         "_accept_connection2",
         "_sendfile_native",
         "_read_from_self",
@@ -106,10 +106,14 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 }
 
 
+#: The C core knows who of these owns which file descriptor.
+_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramTransport)
+
+
 class _Transports(weakref.WeakValueDictionary[int, Any]):
     """Which transport uses which file descriptor, as borrowed code sees it.
 
-    The C core keeps account of its own transports; asyncio's (UDP) stand here.
+    The C core keeps account of its own transports; others stand here.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -118,7 +122,7 @@ class _Transports(weakref.WeakValueDictionary[int, Any]):
 
     def __setitem__(self, fd: int, transport: Any) -> None:
         loop = self._loop()
-        if isinstance(transport, _fastasync.SocketTransport):
+        if isinstance(transport, _OUR_TRANSPORTS):
             if loop is not None:
                 loop._claim_fd(fd, transport)
             return
@@ -322,6 +326,19 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             rawsock, ssl_protocol, extra=extra, server=server, context=context
         )
         return ssl_protocol._app_transport
+
+    def _make_datagram_transport(
+        self,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: Any = None,
+        extra: dict[str, Any] | None = None,
+    ) -> asyncio.DatagramTransport:
+        self._ensure_fd_no_transport(sock)
+        return _fastasync.DatagramTransport(
+            self, sock, protocol, address, waiter, extra
+        )
 
     create_server = _server.create_server
     create_unix_server = _server.create_unix_server

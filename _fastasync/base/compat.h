@@ -108,6 +108,10 @@
    _create_connection_transport(context=); a socket for which no transport could
    be made is closed. */
 #define FA_HAS_CONNECTION_CONTEXT FA_PY315
+/* DatagramTransport.sendto: an empty datagram is sent (before: dropped), and
+   each one that waits counts for so many bytes more than it has. */
+#define FA_SENDS_EMPTY_DATAGRAMS FA_PY313
+#define FA_DATAGRAM_HEADER (FA_PY313 ? 8 : 0)
 /* Server keeps its transports: _attach and _detach have an argument. */
 #define FA_HAS_SERVER_CLIENTS FA_PY313
 /* A server calls loop._start_serving(..., context=). */

@@ -24,7 +24,7 @@
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
     X(SocketTransport) X(ServerCore) X(Listener) X(ReadPipeTransport) \
-    X(WritePipeTransport) X(Connecting)
+    X(WritePipeTransport) X(Connecting) X(DatagramTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -39,8 +39,8 @@
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
-    X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
+    X(create_future) X(create_task) X(data_received) X(datagram_received) X(debug) X(done) \
+    X(eof_received) X(error_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
@@ -151,6 +151,7 @@
     X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
     X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
+    X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
     X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
     X(FileIO_type, "_io", "FileIO") \

@@ -265,3 +265,15 @@ loop_scratch(LoopObject *loop)
     }
     return loop->scratch;
 }
+
+char *
+loop_scratch_tails(LoopObject *loop)
+{
+    if (FA_UNLIKELY(loop->scratch_tails == NULL)) {
+        loop->scratch_tails = PyMem_Malloc(FA_SCRATCH_TAILS);
+        if (loop->scratch_tails == NULL) {
+            PyErr_NoMemory();
+        }
+    }
+    return loop->scratch_tails;
+}

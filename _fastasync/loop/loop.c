@@ -137,6 +137,8 @@ loop_free(LoopObject *loop)
     loop->fd_count = 0;
     PyMem_Free(loop->scratch);
     loop->scratch = NULL;
+    PyMem_Free(loop->scratch_tails);
+    loop->scratch_tails = NULL;
 }
 
 void

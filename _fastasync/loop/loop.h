@@ -130,6 +130,9 @@ typedef struct LoopObject {
     double slow_callback_duration;
     char *scratch; /* owned, FA_SCRATCH_SIZE bytes, allocated at first use: the
                       read buffer shared by all transports of the loop */
+    char *scratch_tails; /* owned, FA_SCRATCH_TAILS bytes, allocated at first
+                      use: where what does not fit into a small part of the
+                      scratch goes on (net/datagram_read.c) */
 
     /* runs inside of runs; last, since nothing that is called often uses it */
     int8_t nesting;        /* loop.allow_nested: 0, 1, or FA_NESTING_UNSET */
@@ -142,6 +145,7 @@ typedef struct LoopObject {
 } LoopObject;
 
 #define FA_SCRATCH_SIZE (64 * 1024)
+#define FA_SCRATCH_TAILS (2 * 1024 * 1024) /* address space, rarely touched */
 
 #define FA_POLL_EVERY 1024 /* poll after so many turns at the latest */
 #define FA_POLL_BRISK 4    /* the first turns of a run poll each */
@@ -345,6 +349,7 @@ FA_INTERNAL int loop_poll(LoopObject *loop, int64_t timeout_ns);
 /* The read buffer of the loop; NULL with MemoryError. Its contents are valid
    until Python code runs. */
 FA_INTERNAL char *loop_scratch(LoopObject *loop);
+FA_INTERNAL char *loop_scratch_tails(LoopObject *loop);
 
 /* -- reports (report.c) --------------------------------------------------- */
 

@@ -235,6 +235,9 @@ transport_stop_reading(TransportObject *self)
 void
 transport_drop_output(TransportObject *self)
 {
+    if (self->wire->drop != NULL) {
+        self->wire->drop(self);
+    }
     writebuf_clear(&self->out);
     if (self->blocked) {
         self->blocked = 0;
@@ -269,8 +272,17 @@ transport_close(TransportObject *self)
     }
     self->closing = 1;
     transport_stop_reading(self);
-    if (rc == 0 && self->out.size == 0) {
+    PyObject *error = rc < 0 ? fa_err_take() : NULL;
+    if (self->out.size == 0) {
         rc = transport_schedule_lost(self, NULL);
+    }
+    if (error != NULL) {
+        if (rc < 0 && PyErr_Occurred()) {
+            fa_err_chain(error);
+            return -1;
+        }
+        fa_err_restore(error);
+        return -1;
     }
     return rc;
 }

@@ -7,6 +7,7 @@ int
 net_types_init(PyObject *module, fa_state *st)
 {
     if (sockstream_type_init(module, st) < 0 ||
+        datagram_type_init(module, st) < 0 ||
         server_type_init(module, st) < 0 ||
         listener_type_init(module, st) < 0 ||
         pipe_types_init(module, st) < 0 ||

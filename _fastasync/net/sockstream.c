@@ -51,10 +51,9 @@ SocketTransport_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
                : (PyObject *)transport_alloc(type, st, &sockstream_wire);
 }
 
-/* The second half of making: the fd is there. 0 or -1. */
-static int
-sockstream_open(TransportObject *self, LoopObject *loop, PyObject *protocol,
-                PyObject *waiter, PyObject *server, PyObject *context)
+int
+transport_open(TransportObject *self, LoopObject *loop, PyObject *protocol,
+               PyObject *waiter, PyObject *server, PyObject *context)
 {
     self->context = context == NULL || context == Py_None
                         ? PyContext_CopyCurrent()
@@ -77,10 +76,8 @@ sockstream_open(TransportObject *self, LoopObject *loop, PyObject *protocol,
     return transport_begin(self, waiter);
 }
 
-/* Making failed: nothing may come of it any more, and the socket stays with
-   whoever brought it. The exception is kept. */
-static void
-sockstream_abandon(TransportObject *self)
+void
+transport_abandon(TransportObject *self)
 {
     PyObject *error = fa_err_take();
     LoopObject *loop = self->loop;
@@ -140,9 +137,9 @@ sockstream_init(TransportObject *self, LoopObject *loop, PyObject *sock,
     }
     if (transport_adopt(self, sock) < 0 ||
         sockstream_check_unused(self, loop, sock) < 0 ||
-        sockstream_open(self, loop, protocol, waiter, server, context) < 0)
+        transport_open(self, loop, protocol, waiter, server, context) < 0)
     {
-        sockstream_abandon(self);
+        transport_abandon(self);
         return -1;
     }
     return 0;
@@ -209,10 +206,10 @@ sockstream_from_fd(LoopObject *loop, int fd, const int kinds[3],
     self->alive = 1;
     self->owns_fd = 1;
     if ((peer_len > 0 && transport_keep_peer(self, peer, peer_len) < 0) ||
-        sockstream_open(self, loop, protocol, waiter, server, context) < 0)
+        transport_open(self, loop, protocol, waiter, server, context) < 0)
     {
         self->owns_fd = 0; // it stays with the caller
-        sockstream_abandon(self);
+        transport_abandon(self);
         Py_CLEAR(self);
     }
     return (PyObject *)self;
@@ -341,8 +338,8 @@ SocketTransport_dealloc(TransportObject *self)
 
 /* -- tables ------------------------------------------------------------------------------ */
 
-static PyObject *
-SocketTransport_repr(TransportObject *self)
+PyObject *
+transport_repr(TransportObject *self)
 {
     PyObject *name = PyType_GetName(Py_TYPE(self));
     if (name == NULL) {
@@ -384,7 +381,7 @@ static PyType_Slot SocketTransport_slots[] = {
     {Py_tp_clear, transport_clear},
     {Py_tp_finalize, transport_finalize},
     {Py_tp_dealloc, SocketTransport_dealloc},
-    {Py_tp_repr, SocketTransport_repr},
+    {Py_tp_repr, transport_repr},
     {Py_tp_methods, SocketTransport_methods},
     {Py_tp_getset, SocketTransport_getset},
     {Py_tp_members, SocketTransport_members},

@@ -94,6 +94,13 @@ typedef struct {
     int (*data_failed)(struct TransportObject *self); /* data_received raised */
     int quiet_errno;   /* the only OSError that is not reported; 0 = none is */
     unsigned pipe : 1; /* no addresses; resume_writing when all has left */
+
+    /* Of a kind that keeps its output elsewhere than in `out`, of which only
+       the size counts then; NULL = in `out`. flush: send what is held
+       (quietly: as a last try); 0, or -1 for an exception that must leave.
+       drop: forget it. */
+    int (*flush)(struct TransportObject *self, int quietly);
+    void (*drop)(struct TransportObject *self);
 } fa_wire;
 
 /* The C part of a Server (server.c). Attached transports of ours are linked
@@ -188,11 +195,68 @@ FA_INTERNAL int transport_visit(TransportObject *self, visitproc visit,
                                 void *arg);
 FA_INTERNAL int transport_clear(TransportObject *self);
 FA_INTERNAL void transport_finalize(PyObject *self);
+FA_INTERNAL PyObject *transport_repr(TransportObject *self);
+
+/* The second half of making one: the fd is there. 0, or -1; then, or if
+   anything else fails, transport_abandon: nothing may come of it any more, and
+   the socket stays with whoever brought it (it keeps the exception). */
+FA_INTERNAL int transport_open(TransportObject *self, LoopObject *loop,
+                               PyObject *protocol, PyObject *waiter,
+                               PyObject *server, PyObject *context);
+FA_INTERNAL void transport_abandon(TransportObject *self);
 
 extern __attribute__((visibility("hidden"))) PyMethodDef
     SocketTransport_methods[];
 extern __attribute__((visibility("hidden"))) PyGetSetDef
     SocketTransport_getset[];
+
+/* Methods and attributes that other kinds have as well, for their tables. */
+#define FA_SHARED_NOARGS(X) \
+    X(is_closing) X(is_reading) X(close) X(abort) X(get_protocol) \
+    X(get_write_buffer_size) X(get_write_buffer_limits) X(maybe_pause) \
+    X(maybe_resume)
+#define FA_SHARED_ONEARG(X) X(call_connection_lost)
+#define FA_SHARED_FAST(X) \
+    X(get_extra_info) X(fatal_error) X(set_write_buffer_limits)
+#define X(name) \
+    FA_INTERNAL PyObject *SocketTransport_##name(TransportObject *self, \
+                                                 PyObject *arg);
+FA_SHARED_NOARGS(X)
+FA_SHARED_ONEARG(X)
+#undef X
+#define X(name) \
+    FA_INTERNAL PyObject *SocketTransport_##name( \
+        TransportObject *self, PyObject *const *args, Py_ssize_t nargs, \
+        PyObject *kwnames);
+FA_SHARED_FAST(X)
+#undef X
+FA_INTERNAL PyObject *SocketTransport_get_extra(TransportObject *self,
+                                                void *closure);
+FA_INTERNAL PyObject *SocketTransport_get_sock(TransportObject *self,
+                                               void *closure);
+FA_INTERNAL int SocketTransport_set_sock(TransportObject *self,
+                                         PyObject *value, void *closure);
+
+/* One getter for everything that is a reference or a flag: the closure says
+   which. */
+FA_INTERNAL PyObject *SocketTransport_get(TransportObject *self,
+                                          void *closure);
+enum sockstream_field {
+    FIELD_LOOP,
+    FIELD_PROTOCOL,
+    FIELD_SERVER,
+    FIELD_CONTEXT,
+    FIELD_EMPTY_WAITER,
+    FIELD_CLOSING,
+    FIELD_PAUSED,
+    FIELD_EOF,
+    FIELD_PROTO_PAUSED,
+    FIELD_CONNECTED,
+    FIELD_CONN_LOST,
+    FIELD_FD,
+    FIELD_HIGH,
+    FIELD_LOW,
+};
 
 /* A transport for an accepted fd, which it owns from here on; on failure
    (NULL) the fd stays with the caller. */
@@ -329,6 +393,13 @@ FA_INTERNAL int protocol_eof(TransportObject *self);
 FA_INTERNAL int protocol_pause(TransportObject *self);
 FA_INTERNAL int protocol_resume(TransportObject *self);
 
+/* Of a DatagramProtocol. Not fatal: what they raise is the loop's to report,
+   as that of a callback. The caller of protocol_datagram has entered the
+   context. HOT */
+FA_INTERNAL int protocol_datagram(TransportObject *self, PyObject *data,
+                                  PyObject *addr);
+FA_INTERNAL int protocol_error(TransportObject *self, PyObject *exc);
+
 /* The two of a BufferedProtocol; the caller has entered the context, once for
    both. get_buffer(-1): 1 and a writable, not empty view of *owner (strong); 0
    if it failed and that has been dealt with; -1. If the object gives no
@@ -442,6 +513,7 @@ FA_INTERNAL int server_left(ServerObject *self);
 FA_INTERNAL ListenerObject *listener_new(fa_state *st, PyObject *const *args);
 
 FA_INTERNAL int sockstream_type_init(PyObject *module, fa_state *st);
+FA_INTERNAL int datagram_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int server_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int listener_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int accept_functions_init(PyObject *module);

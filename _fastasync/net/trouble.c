@@ -186,9 +186,18 @@ static PyObject *
 trouble_handle(TransportObject *self, PyObject *callback,
                        PyObject *args)
 {
-    PyObject *stack[4] = {callback, args, (PyObject *)self->loop,
-                          self->context};
-    return PyObject_Vectorcall(self->st->asyncio_Handle, stack, 4, NULL);
+    // the loop's exception handler is run in its context: one that is free
+    PyObject *context = context_enter(self->context);
+    if (context == NULL) {
+        return NULL;
+    }
+    Py_INCREF(context);
+    context_leave(context);
+    PyObject *stack[4] = {callback, args, (PyObject *)self->loop, context};
+    PyObject *handle = PyObject_Vectorcall(self->st->asyncio_Handle, stack, 4,
+                                           NULL);
+    Py_DECREF(context);
+    return handle;
 }
 
 /* "Exception in callback <source>" (new), as asyncio's Handle formats it. */
@@ -210,8 +219,12 @@ int FA_COLD
 transport_report_callback(TransportObject *self, PyObject *callback,
                           PyObject *arg)
 {
-    if (fa_err_is_exit() || self->loop == NULL || callback == NULL) {
+    if (fa_err_is_exit() || callback == NULL) {
         return -1;
+    }
+    if (self->loop == NULL) { // lost meanwhile: nobody to report to
+        fa_err_unraisable((PyObject *)self);
+        return 0;
     }
     PyObject *exc = fa_err_take();
     PyObject *loop = Py_NewRef((PyObject *)self->loop);

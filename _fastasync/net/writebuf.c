@@ -274,6 +274,9 @@ transport_flush(TransportObject *self)
     if (self->out.size == 0 || self->blocked) {
         return 0;
     }
+    if (FA_UNLIKELY(self->wire->flush != NULL)) {
+        return self->wire->flush(self, 0);
+    }
     int rc = writebuf_send(self);
     if (FA_UNLIKELY(rc < 0)) {
         return writebuf_failed(self, rc);
@@ -291,6 +294,10 @@ void
 transport_flush_quietly(TransportObject *self)
 {
     if (self->out.size > 0 && !self->blocked) {
+        if (self->wire->flush != NULL) {
+            (void)self->wire->flush(self, 1);
+            return;
+        }
         (void)writebuf_send(self);
     }
 }

@@ -111,6 +111,26 @@ FA_INTERNAL ssize_t sock_sendv(int fd, const struct iovec *iov, int count);
 FA_INTERNAL int sock_peer(int fd, struct sockaddr *addr, socklen_t *addrlen);
 FA_INTERNAL int sock_name(int fd, struct sockaddr *addr, socklen_t *addrlen);
 
+/* -- datagrams (dgram.c) ---------------------------------------------------- */
+
+/* recvfrom: the length (0 is a datagram as well), -EAGAIN if there is none, or
+   another -errno. Never blocks. `addr` / `*addrlen` as in recvfrom. */
+FA_INTERNAL ssize_t dgram_recv(int fd, void *buf, size_t len,
+                               struct sockaddr *addr, socklen_t *addrlen);
+
+/* sendto, or send if addr is NULL: 0 or -errno. Never raises SIGPIPE. */
+FA_INTERNAL int dgram_send(int fd, const void *buf, size_t len,
+                           const struct sockaddr *addr, socklen_t addrlen);
+
+/* As many as there are, up to `count` / as the kernel takes: how many (at least
+   1), or -errno of the first. What stopped the others is known only by trying
+   again. Neither blocks. */
+FA_INTERNAL int dgram_recv_many(int fd, struct mmsghdr *msgs, unsigned count);
+FA_INTERNAL int dgram_send_many(int fd, struct mmsghdr *msgs, unsigned count);
+
+/* The family of the socket's addresses, or -errno. */
+FA_INTERNAL int sock_family(int fd);
+
 FA_INTERNAL int sock_shutdown(int fd, int how);
 FA_INTERNAL int sock_set_nodelay(int fd);
 FA_INTERNAL int sock_set_keepalive(int fd);
