@@ -280,6 +280,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for python in arguments.python:
         try:
             workshop = Workshop(python)
+            workshop.wheel()
         except WorkshopError as error:
             say(f"run.py: {error}")
             return 2

@@ -46,7 +46,7 @@ def _run(*command: str | Path) -> None:
     )
     if done.returncode:
         words = " ".join(str(part) for part in command)
-        raise WorkshopError(f"{words}\n{done.stdout}")
+        raise WorkshopError(f"{words}\n{done.stdout[-3000:]}")
 
 
 def _digest(*parts: Path | str) -> str:
