@@ -60,6 +60,7 @@ class Suite:
     options: Sequence[str] = ()
     python: Sequence[str] = ()  # options of the interpreter
     environment: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""  # pytest.ini, if the sdist has none
     installed: bool = False  # the tests come with the package: run those
     left_out: Sequence[LeftOut] = ()
     own_loops: Sequence[OwnLoops] = ()
@@ -169,8 +170,8 @@ SUITES: Sequence[Suite] = (
         "8",
         tests=["tests"],
         at_least=55,
-        # The sdist lacks the pytest.ini that says so.
-        options=[*PLAIN, "-o", "asyncio_mode=auto"],
+        options=PLAIN,
+        config="[pytest]\nasyncio_mode = auto\n",
     ),
     Suite(
         name="async-timeout",

@@ -148,6 +148,9 @@ class Workshop:
                     archive.extractall(folder, filter="data")
                 else:
                     archive.extractall(folder)
+        if suite.config:
+            # pytest would look for one in the folders above, and find ours
+            (folder / suite.folder / "pytest.ini").write_text(suite.config)
         return folder
 
 
