@@ -22,7 +22,7 @@ from typing import Any
 
 import _fastasync
 
-from . import _nested, _server
+from . import _nested, _server, _tls
 
 __all__ = ("Loop", "new_event_loop")
 
@@ -38,7 +38,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "shutdown_default_executor",
         "_do_shutdown",
         "_check_default_executor",
-        "run_in_executor",
         "set_default_executor",
         # reports
         "get_exception_handler",
@@ -53,7 +52,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         # connections and servers (the transports are ours)
         "_connect_sock",
         "_create_server_getaddrinfo",
-        "start_tls",
         # endpoints (the transport is ours)
         "create_datagram_endpoint",
         # not ours yet: subprocesses, sendfile
@@ -70,24 +68,16 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_accept_connection2",
         "_sendfile_native",
         "_read_from_self",
-        "sock_recv",
         "_sock_read_done",
         "_sock_recv",
-        "sock_recv_into",
         "_sock_recv_into",
-        "sock_recvfrom",
         "_sock_recvfrom",
-        "sock_recvfrom_into",
         "_sock_recvfrom_into",
-        "sock_sendall",
         "_sock_sendall",
-        "sock_sendto",
         "_sock_sendto",
-        "sock_connect",
         "_sock_connect",
         "_sock_write_done",
         "_sock_connect_cb",
-        "sock_accept",
         "_sock_accept",
     ),
     unix_events._UnixSelectorEventLoop: (
@@ -96,9 +86,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_subprocess_transport",
         "_child_watcher_callback",
-        "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
         "_sock_add_cancellation_callback",
@@ -107,7 +95,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 
 
 #: The C core knows who of these owns which file descriptor.
-_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramTransport)
+_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramSocketTransport)
 
 
 class _Transports(weakref.WeakValueDictionary[int, Any]):
@@ -266,11 +254,17 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     def _csock(self) -> socket.socket | None:
         """The writing end of the self-pipe, for signal.set_wakeup_fd."""
         if self._self_pipe is None and not self.is_closed():
-            self._ssock, self._self_pipe = socket.socketpair()
-            self._ssock.setblocking(False)
-            self._self_pipe.setblocking(False)
+            ssock, csock = socket.socketpair()
+            try:
+                ssock.setblocking(False)
+                csock.setblocking(False)
+                self._add_reader(ssock.fileno(), self._read_from_self)
+            except BaseException:
+                ssock.close()
+                csock.close()
+                raise
+            self._ssock, self._self_pipe = ssock, csock
             self._internal_fds += 1
-            self._add_reader(self._ssock.fileno(), self._read_from_self)
         return self._self_pipe
 
     def _close_self_pipe(self) -> None:
@@ -298,34 +292,8 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             self, sock, protocol, waiter, extra, server, context
         )
 
-    def _make_ssl_transport(
-        self,
-        rawsock: socket.socket,
-        protocol: asyncio.BaseProtocol,
-        sslcontext: Any,
-        waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-        extra: dict[str, Any] | None = None,
-        server: Any = None,
-        context: Any = None,
-        **timeouts: float | None,
-    ) -> asyncio.Transport:
-        self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = asyncio.sslproto.SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            **timeouts,
-        )
-        self._make_socket_transport(
-            rawsock, ssl_protocol, extra=extra, server=server, context=context
-        )
-        return ssl_protocol._app_transport
+    _make_ssl_transport = _tls.make_ssl_transport
+    start_tls = _tls.start_tls
 
     def _make_datagram_transport(
         self,
@@ -336,7 +304,7 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         extra: dict[str, Any] | None = None,
     ) -> asyncio.DatagramTransport:
         self._ensure_fd_no_transport(sock)
-        return _fastasync.DatagramTransport(
+        return _fastasync.DatagramSocketTransport(
             self, sock, protocol, address, waiter, extra
         )
 

@@ -10,6 +10,7 @@
 #include "base/args.h"
 #include "base/errors.h"
 #include "loop/handle.h"
+#include "net/net.h"
 
 /* The int that an int or an object with fileno() stands for (new), errors as
    those of the selectors module. */
@@ -146,7 +147,7 @@ io_cancel_watcher(LoopObject *loop, int fd, int dir)
 static void
 io_keep_file(LoopObject *loop, int fd, PyObject *file)
 {
-    PyObject *kept = loop_io_kept(loop, fd);
+    PyObject *kept = loop_io_file(loop, fd);
     if (FA_LIKELY(kept == file || (kept == NULL && PyLong_Check(file)))) {
         return;
     }
@@ -160,7 +161,7 @@ io_keep_file(LoopObject *loop, int fd, PyObject *file)
         }
     }
     if (loop_io_watcher(loop, fd, FA_IN) || loop_io_watcher(loop, fd, FA_OUT)) {
-        loop_io_keep(loop, fd, PyLong_Check(file) ? NULL : file);
+        loop_io_set_file(loop, fd, PyLong_Check(file) ? NULL : file);
     }
 }
 
@@ -338,8 +339,7 @@ Loop_claim_fd(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "_claim_fd() takes fd, transport");
         return NULL;
     }
-    int fd = io_fileno(loop, args[0], 1);
-    if (fd < 0 || loop_io_claim(loop, fd, args[1]) < 0) {
+    if (sockstream_claim(loop, args[1]) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

@@ -21,10 +21,17 @@
     X(get_debug, FA_OV_GET_DEBUG) X(run_forever, FA_OV_RUN_FOREVER) \
     X(create_future, FA_OV_CREATE_FUTURE) X(call_later, FA_OV_CALL_LATER) \
     X(run_in_executor, FA_OV_RUN_IN_EXECUTOR) \
-    X(_ensure_resolved, FA_OV_CONNECTS) X(_connect_sock, FA_OV_CONNECTS) \
+    X(_ensure_resolved, FA_OV_CONNECTS | FA_OV_RESOLVE) \
+    X(_connect_sock, FA_OV_CONNECTS) \
     X(sock_connect, FA_OV_CONNECTS) X(_sock_connect, FA_OV_CONNECTS) \
     X(_make_socket_transport, FA_OV_CONNECTS) \
-    X(_create_connection_transport, FA_OV_CONNECTS)
+    X(_create_connection_transport, FA_OV_CONNECTS) \
+    X(_add_reader, FA_OV_SOCK_IO) X(_add_writer, FA_OV_SOCK_IO) \
+    X(_remove_reader, FA_OV_SOCK_IO) X(_remove_writer, FA_OV_SOCK_IO) \
+    X(add_reader, FA_OV_SOCK_IO) X(add_writer, FA_OV_SOCK_IO) \
+    X(remove_reader, FA_OV_SOCK_IO) X(remove_writer, FA_OV_SOCK_IO) \
+    X(_ensure_fd_no_transport, FA_OV_SOCK_IO) \
+    X(call_soon_threadsafe, FA_OV_CALL_THREADSAFE)
 
 /* Does `loop.name` find anything but the method of LoopCore or, if that has
    none, of fastasync.Loop as it was made? 1, 0 or -1. */
@@ -115,6 +122,7 @@ Loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
         return NULL;
     }
     if (loop_open(loop, st) < 0 || loop_refresh_overrides(loop) < 0) {
+        loop->closed = 1; // so that __del__ finds nothing to complain about
         Py_DECREF(loop);
         return NULL;
     }
@@ -431,7 +439,10 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_io_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_pipe_methods) < 0 ||
         loop_pipe_init(st) < 0 ||
-        coro_methods_add(st, st->LoopCoreType, loop_connect_methods) < 0)
+        loop_add_methods(st->LoopCoreType, loop_executor_methods) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_sock_coroutines) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_connect_methods) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_process_coros) < 0)
     {
         return -1;
     }

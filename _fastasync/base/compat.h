@@ -57,6 +57,10 @@
 #define FA_HAS_GROUP_RECANCEL FA_PY313
 /* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
 #define FA_HAS_GROUP_CANCEL FA_PY315
+/* a sendfile that has sent nothing sets the position of the file too */
+#define FA_HAS_SENDFILE_SEEK FA_PY314
+/* _chain_future copies at once what ends in the loop's own thread */
+#define FA_HAS_CHAIN_HERE FA_PY314
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */
@@ -162,6 +166,17 @@ fa_forgives_cancelled_client(void)
 #define FA_HAS_TAKE_BYTES FA_PY315
 /* StreamReader._replace_transport (for StreamWriter.start_tls). */
 #define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
+/* child watchers belong to the event loop policy */
+#define FA_HAS_CHILD_WATCHERS !FA_PY314
+/* the default child watcher watches a pidfd, not a thread */
+#define FA_HAS_PIDFD_WATCHER FA_PY312
+/* subprocess._USE_VFORK = False means fork */
+#define FA_HAS_VFORK_SWITCH !FA_PY314
+/* a Popen that starts its child by posix_spawn (only without close_fds) gives it
+   what os.environ says, not what the C library's environment says */
+#define FA_POSIX_SPAWN_OS_ENVIRON !FA_PY313
+/* so many iterations lie between a child's end and _process_exited */
+#define FA_EXIT_HOPS (FA_PY314 ? 0 : FA_PY312 ? 1 : 2)
 
 /* -- exceptions --------------------------------------------------------- */
 
@@ -286,6 +301,13 @@ fa_weakref_get(PyObject *ref)
     PyObject *obj = PyWeakref_GET_OBJECT(ref);
     return obj == Py_None ? NULL : Py_NewRef(obj);
 #endif
+}
+
+/* Is that what the weak reference refers to? `obj` is alive. HOT */
+static inline int
+fa_weakref_is(PyObject *ref, PyObject *obj)
+{
+    return ((PyWeakReference *)ref)->wr_object == obj;
 }
 
 /* The type's version tag, 0 while it has none: changes whenever the type or

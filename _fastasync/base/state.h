@@ -23,8 +23,9 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener) X(ReadPipeTransport) \
-    X(WritePipeTransport) X(Connecting) X(DatagramTransport)
+    X(SocketTransport) X(SSLProtocolCore) X(SSLProtocol) X(SSLTransport) \
+    X(ServerCore) X(Listener) X(ReadPipeTransport) X(WritePipeTransport) \
+    X(Connecting) X(DatagramTransport) X(SubprocessTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -70,7 +71,18 @@
     X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
     X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
     X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
-    X(setblocking)
+    X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
+    X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \
+    X(add_writer) X(connect) X(remove_reader) X(remove_writer) X(sendto) \
+    X(_check_callback) X(_check_default_executor) X(_default_executor) \
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor) \
+    X(_child_created) X(_child_watcher_callback) X(_closed_child_pipe_fds) \
+    X(_communication_started) X(_devnull) X(_execute_child) X(_input) \
+    X(_sigint_wait_secs) X(_wait) X(_waitpid_lock) X(_watcher) \
+    X(connect_read_pipe) X(connect_write_pipe) X(encoding) X(errors) X(pid) \
+    X(pipe_connection_lost) X(pipe_data_received) X(pipesize) X(Popen) \
+    X(process_exited) X(returncode) X(stderr) X(stdin) X(stdout) \
+    X(subprocess) X(text_mode) X(disconnected)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -86,6 +98,18 @@
     X(c_awaited_by_discard, "_asyncio", "future_discard_from_awaited_by")
 #else
 #  define FA_IMPORTS_GRAPH(X)
+#endif
+
+#if FA_HAS_CHILD_WATCHERS
+#  define FA_IMPORTS_WATCHERS(X) \
+    X(get_child_watcher, "asyncio.events", "get_child_watcher") \
+    X(UnixPolicy, "asyncio.unix_events", "_UnixDefaultEventLoopPolicy") \
+    X(PidfdWatcher, "asyncio.unix_events", "PidfdChildWatcher") \
+    X(ThreadedWatcher, "asyncio.unix_events", "ThreadedChildWatcher")
+#else
+#  define FA_IMPORTS_WATCHERS(X) \
+    X(PidfdWatcher, "asyncio.unix_events", "_PidfdChildWatcher") \
+    X(ThreadedWatcher, "asyncio.unix_events", "_ThreadedChildWatcher")
 #endif
 
 /* X(field, "module", "attribute"): st->field, imported once at init. What a
@@ -130,6 +154,7 @@
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
+    X(chain_future, "asyncio.futures", "_chain_future") \
     X(mod_base_events, "asyncio.base_events", NULL) \
     X(mod_base_futures, "asyncio.base_futures", NULL) \
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
@@ -150,6 +175,11 @@
     X(socket_SOCK_RAW, "socket", "SOCK_RAW") \
     X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
     X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
+    X(mod_os, "os", NULL) \
+    X(os_sendfile, "os", "sendfile") \
+    X(UnsupportedOperation, "io", "UnsupportedOperation") \
+    X(SendfileNotAvailableError, "asyncio.exceptions", \
+      "SendfileNotAvailableError") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
     X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
@@ -157,6 +187,8 @@
     X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
+    X(mod_sslproto, "asyncio.sslproto", NULL) \
+    X(mod_ssl, "asyncio.sslproto", "ssl") \
     X(asyncio_Queue, "asyncio.queues", "Queue") \
     X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue") \
     X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue") \
@@ -170,10 +202,21 @@
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
     X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
     X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
+    X(mod_subprocess, "subprocess", NULL) \
+    X(Popen, "subprocess", "Popen") \
+    X(FileIO, "_io", "FileIO") \
+    X(allocate_lock, "_thread", "allocate_lock") \
+    X(asyncio_UnixSubprocess, "asyncio.unix_events", \
+      "_UnixSubprocessTransport") \
+    X(asyncio_Subprocess, "asyncio.transports", "SubprocessTransport") \
+    X(ReadPipeProto, "asyncio.base_subprocess", "ReadSubprocessPipeProto") \
+    X(WritePipeProto, "asyncio.base_subprocess", "WriteSubprocessPipeProto") \
+    FA_IMPORTS_WATCHERS(X) \
     FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
 struct fa_sink;
+struct tls_lib;
 typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
@@ -234,6 +277,20 @@ typedef struct fa_state {
     unsigned int socket_version; /* net/plain.c: the version tag of
                                     socket.socket at which it was seen ... */
     uint8_t socket_plain;        /* ... to be the standard library's own */
+    /* the inside of a Python socket (net/sockcell.c) */
+    int sock_layout;           /* 0 = not looked at yet, 1 = known, 2 = not */
+    int sock_plain;            /* no method of it has been replaced ... */
+    unsigned int sock_version; /* ... in this version of the class */
+    Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
+    Py_ssize_t sock_closed;
+    /* subprocesses (net/popen.c, net/process.c, api/loop_process.c) */
+    PyObject *popen_own[2];  /* strong: Popen.__init__ and _execute_child as
+                                they were at import */
+    PyObject *asyncio_spawn; /* strong: asyncio's _make_subprocess_transport */
+    PyObject *asyncio_exited; /* strong: asyncio's _child_watcher_callback */
+    uint8_t exit_wakes;      /* wait() returns at the exit (3.14 and late releases
+                                of 3.13), not when the pipes are closed too */
+    uint8_t spawn_shields;   /* a cancelled spawn waits shielded for the end */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
@@ -256,6 +313,13 @@ typedef struct fa_state {
     /* How transports feed a stream protocol without a call into Python
        (net/net.h); constant, set by stream_types_init. */
     const struct fa_sink *stream_sink;
+
+    /* TLS (net/tls*.c) */
+    struct tls_lib *tls;     /* counted or NULL: not needed yet */
+    uint8_t tls_memory;      /* tests: not directly on OpenSSL */
+    uint8_t tls_asks_below;  /* asyncio's is_closing() of TLS asks the transport
+                                below, too (3.14) */
+    uint8_t tls_aborts_with; /* its _abort() takes the exception (3.13) */
 
     /* futures._set_result_unless_cancelled(fut, result) of a timer, without the
        Python function: 1 = done, 0 = it must be called after all, -1 =

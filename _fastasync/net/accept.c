@@ -412,6 +412,9 @@ net_start_serving(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     if (loop_check_closed(loop) < 0) {
         return NULL;
     }
+    if (server_is_closed(st, args[4])) {
+        Py_RETURN_NONE; // while accepting was paused for want of descriptors
+    }
     ListenerObject *listener = listener_new(st, args + 1);
     if (listener == NULL) {
         return NULL;

@@ -1,4 +1,4 @@
-/* net/datagram.c: DatagramTransport, the type: making and dropping. Its methods
+/* net/datagram.c: DatagramSocketTransport, the type: making and dropping. Its methods
    stand in datagram_methods.c.
 
    A real subclass of asyncio's _FlowControlMixin (and so of asyncio.Transport)
@@ -101,7 +101,7 @@ datagram_init(DatagramObject *self, LoopObject *loop, PyObject *sock,
     TransportObject *t = &self->t;
     if (t->loop != NULL || t->lost) {
         PyErr_SetString(PyExc_RuntimeError,
-                        "DatagramTransport object already initialized");
+                        "DatagramSocketTransport object already initialized");
         return -1;
     }
     if (extra != NULL && extra != Py_None) {
@@ -121,7 +121,7 @@ datagram_init(DatagramObject *self, LoopObject *loop, PyObject *sock,
 }
 
 static const fa_args DatagramTransport_init_spec = {
-    .fname = "DatagramTransport.__init__", .required = 3, .positional = 6,
+    .fname = "DatagramSocketTransport.__init__", .required = 3, .positional = 6,
     .python = 1, .total = 6,
     .names = {"loop", "sock", "protocol", "address", "waiter", "extra"}};
 
@@ -204,7 +204,7 @@ static PyMemberDef DatagramTransport_members[] = {
 
 static PyType_Slot DatagramTransport_slots[] = {
     {Py_tp_doc, (void *)
-     "DatagramTransport(loop, sock, protocol, address=None, waiter=None,\n"
+     "DatagramSocketTransport(loop, sock, protocol, address=None, waiter=None,\n"
      "                  extra=None)\n--\n\n"
      "A transport over a datagram socket that does not block. Loops make it.\n"
      "See asyncio.DatagramTransport."},
@@ -222,7 +222,7 @@ static PyType_Slot DatagramTransport_slots[] = {
 };
 
 static PyType_Spec DatagramTransport_spec = {
-    .name = "fastasync.DatagramTransport",
+    .name = "fastasync.DatagramSocketTransport",
     .basicsize = sizeof(DatagramObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
     .slots = DatagramTransport_slots,
@@ -257,6 +257,6 @@ datagram_type_init(PyObject *module, fa_state *st)
     if (rc < 0 || datagram_type_attrs(st) < 0) {
         return -1;
     }
-    return PyModule_AddObjectRef(module, "DatagramTransport",
+    return PyModule_AddObjectRef(module, "DatagramSocketTransport",
                                  (PyObject *)st->DatagramTransportType);
 }

@@ -89,20 +89,16 @@ static inline int
 datagram_go_on(DatagramObject *self, LoopObject *loop, uint64_t began)
 {
     TransportObject *t = &self->t;
-    if (self->first == self->last || t->conn_lost ||
-        !transport_is_reading(t) || loop->stopping)
-    {
-        return 0;
-    }
     uint64_t now = clock_ticks();
     if (FA_UNLIKELY(t->out.size > 0 &&
                     now - self->held_since > HELD_US * loop->ticks_per_us) &&
-        transport_flush(t) < 0)
+        transport_flush(t) < 0) // may run Python code
     {
         return -1;
     }
-    return now - began <= LONG_US * loop->ticks_per_us &&
-           self->first != self->last;
+    return self->first != self->last && !t->conn_lost &&
+           transport_is_reading(t) && !loop->stopping &&
+           now - began <= LONG_US * loop->ticks_per_us;
 }
 
 /* What is in the inbox, as long as it is welcome. 0 or -1. */
@@ -383,8 +379,10 @@ datagram_ready(LoopObject *loop, PyObject *op, PyObject *arg)
     // the entry may be older than a pause, a close or a loss
     if (FA_LIKELY(self->t.reading && !self->t.conn_lost)) {
         if (FA_UNLIKELY(self->first != self->last)) {
-            rc = datagram_cork(self);
-            rc = rc < 0 ? rc : datagram_deliver(self, loop);
+            rc = datagram_cork(self) < 0
+                     ? transport_fatal_raised(&self->t,
+                                              self->t.wire->read_failed)
+                     : datagram_deliver(self, loop);
         }
         else if (FA_UNLIKELY(arg != NULL)) {
             rc = 0; // somebody has delivered it

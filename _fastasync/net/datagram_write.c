@@ -22,7 +22,7 @@
 
 #include "base/errors.h"
 
-#define QUEUE_FIRST 8 /* capacity */
+#define QUEUE_FIRST 16 /* capacity */
 
 /* -- the queue ---------------------------------------------------------------------- */
 

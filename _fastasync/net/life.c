@@ -59,6 +59,20 @@ life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *method)
     return rc;
 }
 
+int FA_COLD
+transport_never_reads(TransportObject *self)
+{
+    PyObject *exc = fa_err_take();
+    int rc = transport_force_close(self, exc);
+    if (rc < 0) {
+        fa_err_chain(exc);
+    }
+    else {
+        fa_err_restore(exc);
+    }
+    return -1;
+}
+
 /* fa_run: reading starts once connection_made has run. */
 static int
 life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
@@ -66,7 +80,8 @@ life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
 {
     TransportObject *self = (TransportObject *)op;
     int rc = transport_start_reading(self);
-    if (rc < 0) {
+    if (FA_UNLIKELY(rc < 0)) {
+        transport_never_reads(self);
         rc = transport_report_method(self, op, "_add_reader", NULL);
     }
     Py_DECREF(op);
@@ -254,6 +269,7 @@ transport_set_protocol(TransportObject *self, PyObject *protocol)
     }
     self->buffered = (unsigned)buffered & 1;
     self->streamed = Py_IS_TYPE(protocol, self->st->StreamReaderProtocolType);
+    self->secured = Py_IS_TYPE(protocol, self->st->SSLProtocolType);
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
     return 0;
 }
@@ -265,6 +281,9 @@ transport_close(TransportObject *self)
 {
     if (self->closing) {
         return 0;
+    }
+    if (FA_UNLIKELY(self->secured)) {
+        tls_flush_quietly(self->protocol);
     }
     int rc = transport_flush(self); // may fail, and so have closed us
     if (self->closing) {
@@ -294,6 +313,12 @@ transport_force_close(TransportObject *self, PyObject *exc)
         return 0;
     }
     // what was written before has left, had it not been held
+    if (FA_UNLIKELY(self->secured)) {
+        tls_flush_quietly(self->protocol);
+        if (self->conn_lost || self->loop == NULL) {
+            return 0;
+        }
+    }
     transport_flush_quietly(self);
     transport_drop_output(self);
     if (!self->closing) {

@@ -31,6 +31,13 @@ FA_INTERNAL int sockstream_is_closing(PyObject *transport);
 FA_INTERNAL int sockstream_pause_reading(PyObject *transport);
 FA_INTERNAL int sockstream_resume_reading(PyObject *transport);
 
+/* Such a transport, or that of a TLS connection (SSLTransport), and the same
+   for both. fa_stream_is_closing: 1, 0 or -1. HOT */
+FA_INTERNAL int fa_stream_is_plain(fa_state *st, PyObject *obj);
+FA_INTERNAL int fa_stream_write(fa_state *st, PyObject *transport,
+                                PyObject *data);
+FA_INTERNAL int fa_stream_is_closing(fa_state *st, PyObject *transport);
+
 /* A transport that reads from, or writes to, the Python file `pipe` (anything
    with fileno() and close(): a pipe, a socket, a terminal), which it closes at
    the end. The arguments are those of asyncio's _UnixReadPipeTransport; waiter
@@ -109,7 +116,52 @@ FA_INTERNAL PyObject *connect_coroutine(LoopObject *loop, PyObject *const *args,
 FA_INTERNAL PyObject *wrap_coroutine(LoopObject *loop, PyObject *const *args);
 FA_INTERNAL PyObject *wrap_accepted(LoopObject *loop, PyObject *const *args);
 
-/* Types SocketTransport, Server and what they need. 0 or -1. */
+/* A coroutine of loop.sock_*() (sockops.c, sockconnect.c). `arg` is what comes
+   after the socket: NULL for accept, a pair for recvfrom_into and sendto. New
+   reference. */
+typedef enum {
+    FA_SOCK_RECV, FA_SOCK_RECV_INTO, FA_SOCK_RECVFROM, FA_SOCK_RECVFROM_INTO,
+    FA_SOCK_SENDALL, FA_SOCK_SENDTO, FA_SOCK_ACCEPT, FA_SOCK_CONNECT,
+} fa_sockop;
+FA_INTERNAL PyObject *sockop_new(LoopObject *loop, fa_sockop op,
+                                 PyObject *sock, PyObject *arg);
+
+/* The coroutine loop._sock_sendfile_native(sock, file, offset, count)
+   (sendfile.c). New reference. */
+FA_INTERNAL PyObject *sendfile_new(LoopObject *loop, PyObject *sock,
+                                   PyObject *file, PyObject *offset,
+                                   PyObject *count);
+
+/* loop_io_claim for a transport that has let sendfile use its fd: nothing if it
+   has lost its connection meanwhile, and the fd may be another's. 0 or -1. */
+FA_INTERNAL int sockstream_claim(LoopObject *loop, PyObject *transport);
+
+/* The module state is cleared. */
+FA_INTERNAL void net_state_clear(fa_state *st);
+
+/* -- subprocesses ------------------------------------------------------------------ */
+
+/* What subprocess.Popen(args, shell=, stdin=, ...) is called with; borrowed. */
+typedef struct {
+    PyObject *args;
+    PyObject *shell;
+    PyObject *stdio[3];
+    PyObject *bufsize;
+    PyObject *kwargs; /* a dict, or NULL */
+} fa_popen;
+
+/* Start a program and make a SubprocessTransport for it; `waiter` (a future or
+   NULL) is told when its pipes are connected and connection_made is on its way,
+   `extra` is a dict or NULL/None. NULL with the exception that Popen raises. */
+FA_INTERNAL PyObject *process_new(LoopObject *loop, PyObject *protocol,
+                                  const fa_popen *what, PyObject *waiter,
+                                  PyObject *extra);
+
+/* Learn of its end. 1; 0 where the kernel has no pidfd for it (then
+   transport._process_exited(code) must be called by other means); -1. */
+FA_INTERNAL int process_watch(PyObject *transport, LoopObject *loop);
+
+/* All types of this room. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 
 #endif

@@ -9,7 +9,7 @@
 
 /* vars: the loop; host and port, sockaddr and flags, or the address; a tuple of
    hints. */
-enum { VAR_LOOP, VAR_FIRST, VAR_SECOND, VAR_HINTS };
+enum { NAME_LOOP, NAME_FIRST, NAME_SECOND, NAME_HINTS };
 
 static PyObject *
 resolve_hint(PyObject *hints, Py_ssize_t i)
@@ -22,7 +22,7 @@ static int
 resolve_has_executor(CoroObject *co)
 {
     PyObject *flag;
-    int rc = fa_getattr_opt(co->vars[VAR_LOOP],
+    int rc = fa_getattr_opt(co->vars[NAME_LOOP],
                             co->st->str__executor_shutdown_called, &flag);
     if (rc <= 0) {
         PyErr_Clear();
@@ -37,7 +37,7 @@ static PySendResult
 resolve_in_thread(CoroObject *co, PyObject *func, PyObject *const *args,
                   size_t nargs)
 {
-    PyObject *stack[9] = {co->vars[VAR_LOOP], Py_None, func};
+    PyObject *stack[9] = {co->vars[NAME_LOOP], Py_None, func};
     if (func == NULL) {
         return PYGEN_ERROR;
     }
@@ -80,7 +80,7 @@ getaddrinfo_thread(CoroObject *co, LoopObject *loop, PyObject *hints)
     if (zero == NULL) {
         return PYGEN_ERROR;
     }
-    PyObject *args[6] = {co->vars[VAR_FIRST], co->vars[VAR_SECOND]};
+    PyObject *args[6] = {co->vars[NAME_FIRST], co->vars[NAME_SECOND]};
     for (Py_ssize_t i = 0; i < 4; i++) {
         PyObject *hint = resolve_hint(hints, i);
         args[2 + i] = hint == NULL ? zero : hint;
@@ -104,15 +104,15 @@ getaddrinfo_turn(CoroObject *co, PyObject *value, PyObject **result)
         return coro_return(co, value, result);
     }
     fa_state *st = co->st;
-    LoopObject *loop = (LoopObject *)co->vars[VAR_LOOP];
-    PyObject *hints = co->vars[VAR_HINTS];
+    LoopObject *loop = (LoopObject *)co->vars[NAME_LOOP];
+    PyObject *hints = co->vars[NAME_HINTS];
     if (plain_names(loop, st->str_getaddrinfo, st->socket_getaddrinfo) &&
         resolve_has_executor(co))
     {
         PySendResult answer;
         PyObject *const none[4] = {NULL};
         PyObject *found = addr_getaddrinfo(
-            st, co->vars[VAR_FIRST], co->vars[VAR_SECOND],
+            st, co->vars[NAME_FIRST], co->vars[NAME_SECOND],
             hints == NULL ? none : ((PyTupleObject *)hints)->ob_item);
         if (resolve_answered(found, &answer, result)) {
             return answer;
@@ -153,8 +153,8 @@ resolve_getaddrinfo(LoopObject *loop, PyObject *host, PyObject *port,
         Py_XDECREF(tuple);
         return NULL;
     }
-    co->vars[VAR_SECOND] = Py_NewRef(port);
-    co->vars[VAR_HINTS] = tuple;
+    co->vars[NAME_SECOND] = Py_NewRef(port);
+    co->vars[NAME_HINTS] = tuple;
     return (PyObject *)co;
 }
 
@@ -170,8 +170,8 @@ getnameinfo_turn(CoroObject *co, PyObject *value, PyObject **result)
         return coro_return(co, value, result);
     }
     fa_state *st = co->st;
-    LoopObject *loop = (LoopObject *)co->vars[VAR_LOOP];
-    PyObject *args[2] = {co->vars[VAR_FIRST], co->vars[VAR_SECOND]};
+    LoopObject *loop = (LoopObject *)co->vars[NAME_LOOP];
+    PyObject *args[2] = {co->vars[NAME_FIRST], co->vars[NAME_SECOND]};
     PyObject *func = resolve_function(st, st->str_getnameinfo);
     // (socket.getnameinfo is a C function: there is no other to tell apart)
     if (func == st->socket_getnameinfo && !loop->debug && !loop->closed &&
@@ -197,7 +197,7 @@ resolve_getnameinfo(LoopObject *loop, PyObject *sockaddr, PyObject *flags)
     CoroObject *co = coro_new(loop->st, &getnameinfo_kind, (PyObject *)loop,
                               sockaddr);
     if (co != NULL) {
-        co->vars[VAR_SECOND] = flags == NULL ? PyLong_FromLong(0)
+        co->vars[NAME_SECOND] = flags == NULL ? PyLong_FromLong(0)
                                              : Py_NewRef(flags);
     }
     return (PyObject *)co;
@@ -209,8 +209,8 @@ resolve_getnameinfo(LoopObject *loop, PyObject *sockaddr, PyObject *flags)
 static PySendResult
 ensure_by_name(CoroObject *co)
 {
-    PyObject *hints = co->vars[VAR_HINTS];
-    PyObject *address = co->vars[VAR_FIRST];
+    PyObject *hints = co->vars[NAME_HINTS];
+    PyObject *address = co->vars[NAME_FIRST];
     PyObject *args = PyTuple_Pack(2, PyTuple_GET_ITEM(address, 0),
                                   PyTuple_GET_ITEM(address, 1));
     PyObject *keywords = Py_BuildValue(
@@ -219,7 +219,7 @@ ensure_by_name(CoroObject *co)
         "flags", PyTuple_GET_ITEM(hints, 3));
     PyObject *method = args == NULL || keywords == NULL
                            ? NULL
-                           : PyObject_GetAttr(co->vars[VAR_SECOND],
+                           : PyObject_GetAttr(co->vars[NAME_SECOND],
                                               co->st->str_getaddrinfo);
     PyObject *aw = method == NULL ? NULL : PyObject_Call(method, args, keywords);
     Py_XDECREF(method);
@@ -233,7 +233,7 @@ ensure_by_name(CoroObject *co)
 static PyObject *
 ensure_ask_asyncio(CoroObject *co)
 {
-    PyObject *address = co->vars[VAR_FIRST], *hints = co->vars[VAR_HINTS];
+    PyObject *address = co->vars[NAME_FIRST], *hints = co->vars[NAME_HINTS];
     PyObject *stack[7] = {PyTuple_GET_ITEM(address, 0),
                           PyTuple_GET_ITEM(address, 1),
                           PyTuple_GET_ITEM(hints, 0),
@@ -261,9 +261,9 @@ ensure_turn(CoroObject *co, PyObject *value, PyObject **result)
     if (co->stage != 0) {
         return coro_return(co, value, result);
     }
-    PyObject *hints = co->vars[VAR_HINTS], *info = NULL;
+    PyObject *hints = co->vars[NAME_HINTS], *info = NULL;
     if (plain_ipaddr_info(co->st)) {
-        info = addr_ipaddr_info(co->st, co->vars[VAR_FIRST],
+        info = addr_ipaddr_info(co->st, co->vars[NAME_FIRST],
                                 PyTuple_GET_ITEM(hints, 0),
                                 PyTuple_GET_ITEM(hints, 1),
                                 PyTuple_GET_ITEM(hints, 2));
@@ -303,7 +303,7 @@ resolve_ensure(LoopObject *loop, PyObject *address, PyObject *const hints[4],
         Py_DECREF(tuple);
         return NULL;
     }
-    co->vars[VAR_SECOND] = Py_NewRef(asked);
-    co->vars[VAR_HINTS] = tuple;
+    co->vars[NAME_SECOND] = Py_NewRef(asked);
+    co->vars[NAME_HINTS] = tuple;
     return (PyObject *)co;
 }

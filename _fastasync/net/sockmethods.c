@@ -50,8 +50,8 @@ sockstream_resume_reading(PyObject *transport)
         return 0;
     }
     self->paused = 0;
-    if (transport_start_reading(self) < 0) {
-        return -1;
+    if (FA_UNLIKELY(transport_start_reading(self) < 0)) {
+        return transport_never_reads(self);
     }
     return self->loop->debug ? transport_log_debug(self, "%r resumes reading")
                              : 0;
@@ -171,7 +171,8 @@ SocketTransport_resume_reading(PyObject *self, PyObject *Py_UNUSED(arg))
 static PyObject *
 SocketTransport_add_reader(TransportObject *self, PyObject *Py_UNUSED(args))
 {
-    return sockstream_none(transport_start_reading(self));
+    int rc = transport_start_reading(self);
+    return sockstream_none(rc < 0 ? transport_never_reads(self) : 0);
 }
 
 /* -- methods: writing ------------------------------------------------------------------------- */

@@ -265,6 +265,18 @@ SocketTransport_traverse(TransportObject *self, visitproc visit, void *arg)
 }
 
 int
+sockstream_claim(LoopObject *loop, PyObject *obj)
+{
+    TransportObject *self = (TransportObject *)obj;
+    if (!PyObject_TypeCheck(obj, loop->st->SocketTransportType) ||
+        !self->alive || self->loop != loop)
+    {
+        return 0;
+    }
+    return loop_io_claim(loop, self->fd, obj);
+}
+
+int
 transport_clear(TransportObject *self)
 {
     server_forget(self);

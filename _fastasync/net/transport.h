@@ -163,6 +163,7 @@ typedef struct TransportObject {
     unsigned corked : 1;     /* in the loop's cork ring */
     unsigned buffered : 1;   /* the protocol is a BufferedProtocol */
     unsigned streamed : 1;   /* it is exactly a StreamReaderProtocol of ours */
+    unsigned secured : 1;    /* it is exactly an SSLProtocol of ours */
     unsigned proto_paused : 1; /* pause_writing() has been called */
     unsigned lost : 1;       /* connection_lost has been called */
     unsigned read_class : 2; /* how much to read at once (sockread.c) */
@@ -289,6 +290,11 @@ FA_INTERNAL int transport_set_protocol(TransportObject *self,
 
 /* Watch for input if reading is wanted / stop doing so. 0 or -1. */
 FA_INTERNAL int transport_start_reading(TransportObject *self);
+
+/* That has failed, with the exception that is set and stays set: the poller
+   would not have the socket. asyncio leaves a connection that nothing will ever
+   be heard of; here it ends with the exception. Always -1. */
+FA_INTERNAL int transport_never_reads(TransportObject *self);
 FA_INTERNAL void transport_stop_reading(TransportObject *self);
 
 /* asyncio's close() and _force_close(exc). `exc` is borrowed and may be NULL
@@ -352,6 +358,9 @@ FA_INTERNAL int writebuf_push(fa_writebuf *out, const char *data, size_t len,
 /* Take back the last `count` pieces. Runs no Python code. */
 FA_INTERNAL void writebuf_unpush(fa_writebuf *out, uint32_t count);
 
+/* The first `sent` bytes (there are that many) have left. HOT */
+FA_INTERNAL void writebuf_consume(fa_writebuf *out, size_t sent);
+
 /* Pieces have been appended: hold them, or send them now. 0 or -1. HOT */
 FA_INTERNAL int transport_written(TransportObject *self);
 
@@ -371,11 +380,20 @@ FA_INTERNAL void transport_drop_output(TransportObject *self);
 FA_INTERNAL int transport_write(TransportObject *self, PyObject *data);
 FA_INTERNAL int transport_writelines(TransportObject *self, PyObject *list);
 
+/* write() of memory that is only lent, and that is not to be held: the end of
+   the running entry has come. 0 or -1. HOT */
+FA_INTERNAL int transport_send_now(TransportObject *self, const char *data,
+                                   size_t len);
+
 /* -- flow.c ------------------------------------------------------------------------ */
 
 /* Flow control, after the buffer has grown / shrunk. 0 or -1. */
 FA_INTERNAL int transport_maybe_pause(TransportObject *self);
 FA_INTERNAL int transport_maybe_resume(TransportObject *self);
+
+/* A limit as a number of bytes; anything larger than memory is infinite. 0 or
+   -1. */
+FA_INTERNAL int flow_limit(PyObject *number, size_t *out);
 
 /* set_write_buffer_limits with asyncio's defaults; NULL = not given. */
 FA_INTERNAL int transport_set_limits(TransportObject *self, PyObject *high,
@@ -452,6 +470,19 @@ FA_INTERNAL int transport_log_late_write(TransportObject *self, int *count,
                                          const char *text);
 FA_INTERNAL int transport_log_lost_write(TransportObject *self);
 
+/* -- for an SSLProtocol of ours (tls_read.c, tls_write.c) -------------------------- */
+
+/* Nobody has replaced its methods, and the handshake could begin: only then: */
+/* Where ciphertext is to be put, *room bytes (NULL with MemoryError); that n of
+   them have been, directly after: 0, or -1 with what buffer_updated would
+   raise. HOT */
+FA_INTERNAL int tls_is_plain(PyObject *protocol);
+FA_INTERNAL char *tls_room(PyObject *protocol, size_t *room);
+FA_INTERNAL int tls_received(PyObject *protocol, size_t n);
+
+/* The transport is about to close: what is held above leaves first. */
+FA_INTERNAL void tls_flush_quietly(PyObject *protocol);
+
 /* -- extra.c: get_extra_info, the Python socket ----------------------------------- */
 
 /* The Python socket, made now if need be (borrowed). NULL with an exception,
@@ -502,6 +533,9 @@ FA_INTERNAL PyObject *server_foreign(ServerObject *self);
 
 /* -1 with AssertionError (asyncio's) if the server is closed. */
 FA_INTERNAL int server_check_open(ServerObject *self);
+
+/* Is `server`, any object, a server of ours that has been closed? */
+FA_INTERNAL int server_is_closed(fa_state *st, PyObject *server);
 
 /* Somebody has left: was it the last of a closed server? 0 or -1. */
 FA_INTERNAL int server_left(ServerObject *self);

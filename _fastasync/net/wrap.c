@@ -48,7 +48,7 @@ wrap_is_stream(fa_state *st, PyObject *sock)
 
 /* -- _create_connection_transport --------------------------------------------------- */
 
-enum { WRAP_LOOP, WRAP_ARGS, WRAP_TRANSPORT, WRAP_PROTOCOL };
+enum { WRAPPER_LOOP, WRAPPER_ARGS, WRAPPER_TRANSPORT, WRAPPER_PROTOCOL };
 enum {
     WRAP_SOCK, WRAP_FACTORY, WRAP_SSL, WRAP_HOSTNAME, WRAP_SERVER_SIDE,
     WRAP_HANDSHAKE_TIMEOUT, WRAP_SHUTDOWN_TIMEOUT, WRAP_CONTEXT,
@@ -67,14 +67,14 @@ wrap_make_ssl(CoroObject *co, PyObject *const *args, PyObject *waiter,
         args[WRAP_HANDSHAKE_TIMEOUT], "ssl_shutdown_timeout",
         args[WRAP_SHUTDOWN_TIMEOUT]);
     PyObject *positional = PyTuple_Pack(4, args[WRAP_SOCK],
-                                        co->vars[WRAP_PROTOCOL], sslcontext,
+                                        co->vars[WRAPPER_PROTOCOL], sslcontext,
                                         waiter);
     PyObject *method = NULL, *transport = NULL;
     if (keywords != NULL && positional != NULL &&
         (context == NULL || PyDict_SetItem(keywords, co->st->str_context,
                                            context) == 0))
     {
-        method = PyObject_GetAttr(co->vars[WRAP_LOOP],
+        method = PyObject_GetAttr(co->vars[WRAPPER_LOOP],
                                   co->st->str__make_ssl_transport);
     }
     if (method != NULL) {
@@ -92,13 +92,13 @@ wrap_make_plain(CoroObject *co, PyObject *const *args, PyObject *waiter,
                 PyObject *context)
 {
     fa_state *st = co->st;
-    LoopObject *loop = (LoopObject *)co->vars[WRAP_LOOP];
+    LoopObject *loop = (LoopObject *)co->vars[WRAPPER_LOOP];
     if (!(loop->overridden & FA_OV_CONNECTS)) {
-        return sockstream_new(loop, args[WRAP_SOCK], co->vars[WRAP_PROTOCOL],
+        return sockstream_new(loop, args[WRAP_SOCK], co->vars[WRAPPER_PROTOCOL],
                               waiter, NULL, NULL, context);
     }
     PyObject *stack[5] = {(PyObject *)loop, args[WRAP_SOCK],
-                          co->vars[WRAP_PROTOCOL], waiter, context};
+                          co->vars[WRAPPER_PROTOCOL], waiter, context};
     return PyObject_VectorcallMethod(st->str__make_socket_transport, stack, 4,
                                      context == NULL ? NULL : st->kw_context);
 }
@@ -121,7 +121,7 @@ static PyObject *
 wrap_begin(CoroObject *co)
 {
     fa_state *st = co->st;
-    PyObject *const *args = ((PyTupleObject *)co->vars[WRAP_ARGS])->ob_item;
+    PyObject *const *args = ((PyTupleObject *)co->vars[WRAPPER_ARGS])->ob_item;
     PyObject *context, *waiter = NULL;
     PyObject *res = PyObject_CallMethodOneArg(args[WRAP_SOCK],
                                               st->str_setblocking, Py_False);
@@ -129,17 +129,17 @@ wrap_begin(CoroObject *co)
     if (res == NULL || wrap_context(args[WRAP_CONTEXT], &context) < 0) {
         return NULL;
     }
-    co->vars[WRAP_PROTOCOL] = PyObject_CallNoArgs(args[WRAP_FACTORY]);
-    if (co->vars[WRAP_PROTOCOL] != NULL) {
-        waiter = fa_create_future(st, co->vars[WRAP_LOOP]);
+    co->vars[WRAPPER_PROTOCOL] = PyObject_CallNoArgs(args[WRAP_FACTORY]);
+    if (co->vars[WRAPPER_PROTOCOL] != NULL) {
+        waiter = fa_create_future(st, co->vars[WRAPPER_LOOP]);
     }
     if (waiter != NULL) {
         int secure = PyObject_IsTrue(args[WRAP_SSL]);
-        co->vars[WRAP_TRANSPORT] =
+        co->vars[WRAPPER_TRANSPORT] =
             secure < 0 ? NULL
             : secure   ? wrap_make_ssl(co, args, waiter, context)
                        : wrap_make_plain(co, args, waiter, context);
-        if (co->vars[WRAP_TRANSPORT] == NULL) {
+        if (co->vars[WRAPPER_TRANSPORT] == NULL) {
             Py_CLEAR(waiter);
         }
     }
@@ -155,7 +155,7 @@ wrap_failed(CoroObject *co)
         return PYGEN_ERROR;
     }
     PyObject *error = fa_err_take();
-    PyObject *sock = PyTuple_GET_ITEM(co->vars[WRAP_ARGS], WRAP_SOCK);
+    PyObject *sock = PyTuple_GET_ITEM(co->vars[WRAPPER_ARGS], WRAP_SOCK);
     PyObject *res = PyObject_CallMethodNoArgs(sock, co->st->str_close);
     if (res == NULL) {
         fa_err_chain(error);
@@ -189,8 +189,8 @@ static PySendResult
 wrap_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
     if (co->stage != 0) {
-        return wrap_finish(co->st, co->vars[WRAP_TRANSPORT],
-                           co->vars[WRAP_PROTOCOL], value, result);
+        return wrap_finish(co->st, co->vars[WRAPPER_TRANSPORT],
+                           co->vars[WRAPPER_PROTOCOL], value, result);
     }
     if (value == NULL) {
         return PYGEN_ERROR;
@@ -243,7 +243,7 @@ enum {
 static int
 accepted_is_usual(CoroObject *co, PyObject *const *args)
 {
-    if (!plain_connects((LoopObject *)co->vars[WRAP_LOOP])) {
+    if (!plain_connects((LoopObject *)co->vars[WRAPPER_LOOP])) {
         return 0;
     }
     int secure = PyObject_IsTrue(args[ACCEPTED_SSL]);
@@ -284,8 +284,8 @@ accepted_turn(CoroObject *co, PyObject *value, PyObject **result)
         return coro_return(co, value, result);
     }
     fa_state *st = co->st;
-    PyObject *const *args = ((PyTupleObject *)co->vars[WRAP_ARGS])->ob_item;
-    PyObject *loop = co->vars[WRAP_LOOP];
+    PyObject *const *args = ((PyTupleObject *)co->vars[WRAPPER_ARGS])->ob_item;
+    PyObject *loop = co->vars[WRAPPER_LOOP];
     int usual = accepted_is_usual(co, args);
     if (usual < 0) {
         return PYGEN_ERROR;

@@ -106,8 +106,7 @@ writebuf_unpush(fa_writebuf *out, uint32_t count)
     }
 }
 
-/* `sent` bytes have left. */
-static inline void
+void FA_HOT
 writebuf_consume(fa_writebuf *out, size_t sent)
 {
     out->size -= sent;
@@ -252,17 +251,16 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
     return rc;
 }
 
-/* The kernel is full: keep what is left and wait. 0 or -1. */
+/* The kernel is full: keep what is left and wait. If that cannot be, the rest
+   will never leave, and the connection is over. 0 or -1. */
 static int
 writebuf_block(TransportObject *self)
 {
-    if (writebuf_own(&self->out) < 0) {
-        return -1;
-    }
-    if (loop_io_start(self->loop, self->fd, FA_OUT, writebuf_ready,
-                      (PyObject *)self) < 0)
+    if (FA_UNLIKELY(writebuf_own(&self->out) < 0 ||
+                    loop_io_start(self->loop, self->fd, FA_OUT, writebuf_ready,
+                                  (PyObject *)self) < 0))
     {
-        return -1;
+        return transport_fatal_raised(self, self->wire->write_failed);
     }
     self->blocked = 1;
     return 0;

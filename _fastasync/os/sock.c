@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/sendfile.h>
 #include <unistd.h>
 
 #define RETRY(rc, call) \
@@ -51,17 +52,6 @@ sock_connect(int fd, const struct sockaddr *addr, socklen_t len)
     return connect(fd, addr, len) < 0 ? -errno : 0;
 }
 
-int
-sock_error(int fd)
-{
-    int error = 0;
-    socklen_t len = sizeof(error);
-    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) {
-        return -errno;
-    }
-    return -error;
-}
-
 ssize_t
 sock_recv(int fd, void *buf, size_t len)
 {
@@ -86,6 +76,51 @@ sock_sendv(int fd, const struct iovec *iov, int count)
     msg.msg_iovlen = (size_t)count;
     ssize_t n;
     RETRY(n, sendmsg(fd, &msg, MSG_NOSIGNAL));
+    return n < 0 ? -errno : n;
+}
+
+ssize_t
+sock_recvfrom(int fd, void *buf, size_t len, struct sockaddr *addr,
+              socklen_t *addrlen)
+{
+    ssize_t n;
+    RETRY(n, recvfrom(fd, buf, len, MSG_DONTWAIT, addr, addrlen));
+    return n < 0 ? -errno : n;
+}
+
+ssize_t
+sock_send_now(int fd, const void *buf, size_t len)
+{
+    ssize_t n;
+    RETRY(n, send(fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT));
+    return n < 0 ? -errno : n;
+}
+
+int
+sock_error(int fd)
+{
+    int error = 0;
+    socklen_t len = sizeof(error);
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) < 0) {
+        return -errno;
+    }
+    return -error;
+}
+
+int
+sock_is_tcp(int fd)
+{
+    int protocol = 0;
+    socklen_t len = sizeof(protocol);
+    return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 &&
+           protocol == IPPROTO_TCP;
+}
+
+ssize_t
+sock_sendfile(int fd, int in, off_t offset, size_t count)
+{
+    ssize_t n;
+    RETRY(n, sendfile(fd, in, &offset, count));
     return n < 0 ? -errno : n;
 }
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import errno
 import gc
 import os
 import pathlib
@@ -1090,3 +1091,135 @@ def test_waiting_for_connection_made_is_cancelled(loop):
         settle(loop)
         assert protocol.events == ["made", ("lost", None)]
         assert ours.fileno() == -1
+
+
+# -- connections that end before they begin ------------------------------------------------------------
+
+
+def reset(sock):
+    """Close with a RST."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    sock.close()
+
+
+@pytest.mark.parametrize("end", ["reset", "close", "half", "data and reset"])
+@pytest.mark.parametrize("turns", range(1, 6))
+def test_the_peer_ends_while_we_connect(end, turns):
+    def scenario(side, loop):
+        with listening() as listener:
+            protocol = Recorder()
+            task = loop.create_task(loop.create_connection(
+                lambda: protocol, *listener.getsockname()))
+            support.spin(loop)
+            for _ in range(turns):
+                support.spin(loop)
+            server, _ = listener.accept()
+            if end == "half":
+                server.shutdown(socket.SHUT_WR)
+            elif end == "close":
+                server.close()
+            else:
+                if "data" in end:
+                    server.send(b"last words")
+                reset(server)
+            said = outcome(loop.run_until_complete, task)
+            until(loop, lambda: protocol.events[-1:] and
+                  protocol.events[-1][0] == "lost")
+            server.close()
+            assert said[0] == "returned"
+            return protocol.events
+
+    support.compare(scenario)
+
+
+def test_the_peer_resets_at_once(loop):
+    """Either the connecting fails, or the connection is lost, by a reset."""
+    with listening() as listener:
+        protocol = Recorder()
+        task = loop.create_task(loop.create_connection(
+            lambda: protocol, *listener.getsockname()))
+        support.spin(loop)
+        reset(listener.accept()[0])
+        said = outcome(loop.run_until_complete, task)
+        if said[0] == "returned":
+            until(loop, lambda: protocol.events[-1][0] == "lost")
+            said = "ConnectionResetError", protocol.events[-1]
+        assert said[0] == "ConnectionResetError"
+        assert "Reset" in str(said[1]) or said[1] == errno.ECONNRESET
+
+
+@pytest.mark.parametrize("end", ["reset", "close", "half", "data and close"])
+def test_the_peer_ends_before_it_is_accepted(end):
+    def scenario(side, loop):
+        made = []
+        server = loop.run_until_complete(loop.create_server(
+            lambda: made.append(Recorder()) or made[-1], LOCAL, 0))
+        with socket.create_connection(server.sockets[0].getsockname()) as client:
+            if "data" in end:
+                client.send(b"last words")
+            if end == "half":
+                client.shutdown(socket.SHUT_WR)
+            elif end == "reset":
+                reset(client)
+            else:
+                client.close()
+            until(loop, lambda: made and made[0].events[-1:] and
+                  made[0].events[-1][0] == "lost")
+        server.close()
+        settle(loop)
+        return made[0].events, bytes(made[0].data)
+
+    support.compare(scenario)
+
+
+def test_no_local_address_is_left(loop):
+    """EADDRNOTAVAIL and its like come out as they are."""
+    with listening() as listener, pytest.raises(OSError) as caught:
+        loop.run_until_complete(loop.create_connection(
+            Recorder, *listener.getsockname(), local_addr=("192.0.2.1", 0)))
+    assert caught.value.errno == errno.EADDRNOTAVAIL
+
+
+@pytest.mark.parametrize("number", [99, 105, 12, 1, 13])
+def test_errors_of_connect(number):
+    """Whatever the kernel answers comes out in asyncio's words."""
+    def scenario(side, loop):
+        def connect(self, address):
+            raise OSError(number, os.strerror(number))
+
+        with listening() as listener, mock.patch.object(
+            socket.socket, "connect", connect, create=True
+        ):
+            return outcome(loop.run_until_complete, loop.create_connection(
+                Recorder, *listener.getsockname()))
+
+    support.compare(scenario)
+
+
+def test_number_of_a_closed_connection_is_used_again(loop):
+    """Bytes for a connection that is gone reach nobody else."""
+    with listening() as listener:
+        address = listener.getsockname()
+        first, one = loop.run_until_complete(
+            loop.create_connection(Recorder, *address))
+        number = first.get_extra_info("socket").fileno()
+        gone, _ = listener.accept()
+        first.write(b"x" * 100)
+        first.abort()
+        first.write(b"too late")
+        settle(loop)
+        second, two = loop.run_until_complete(
+            loop.create_connection(Recorder, *address))
+        assert second.get_extra_info("socket").fileno() == number
+        server, _ = listener.accept()
+        with server, gone:
+            server.settimeout(10)
+            first.write(b"much too late")
+            first.abort()
+            second.write(b"hello")
+            settle(loop)
+            assert server.recv(99) == b"hello"
+            second.abort()
+            settle(loop)
+        assert one.events == ["made", ("lost", None)]
+        assert two.events == ["made", ("lost", None)]

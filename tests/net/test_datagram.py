@@ -159,7 +159,7 @@ def test_kind_of_the_transport(loop, side):
     if side.ours:
         import _fastasync
 
-        assert type(transport) is _fastasync.DatagramTransport
+        assert type(transport) is _fastasync.DatagramSocketTransport
     assert transport.get_protocol() is protocol
     assert transport.max_size == 256 * 1024
     end(loop, transport)
@@ -1663,7 +1663,7 @@ def test_uninitialised(side):
         pytest.skip("asyncio's has no attributes then")
     import _fastasync
 
-    cls = _fastasync.DatagramTransport
+    cls = _fastasync.DatagramSocketTransport
     transport = cls.__new__(cls)
     assert transport.is_closing() and transport._loop is None
     transport.close()
