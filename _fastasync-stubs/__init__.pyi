@@ -89,7 +89,7 @@ class StreamReaderProtocol(asyncio.StreamReaderProtocol): ...
 
 class SSLProtocol(asyncio.sslproto.SSLProtocol):
     _backend: str
-    def _take_over(self, data: bytes | bytearray) -> None: ...
+    def _take_over(self, data: bytes | bytearray, /) -> None: ...
 
 class SSLTransport(asyncio.Transport): ...
 
@@ -119,6 +119,9 @@ class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
         waiter: asyncio.Future[None] | None = None,
         extra: dict[str, Any] | None = None,
     ) -> None: ...
+
+class ProcessTransport(asyncio.SubprocessTransport):
+    """A child process and its pipes; only loops make it."""
 
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int

@@ -86,7 +86,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_subprocess_transport",
         "_child_watcher_callback",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",

@@ -25,6 +25,8 @@ extern __attribute__((visibility("hidden"))) PyMethodDef
 /* Those that are coroutines. */
 extern __attribute__((visibility("hidden"))) const fa_coro_def
     loop_sock_coroutines[];
+extern __attribute__((visibility("hidden"))) const fa_coro_def
+    loop_process_coros[];
 
 /* loop.create_task(coro) of the engine, honouring the task factory. New. */
 FA_INTERNAL PyObject *loop_create_task(LoopObject *loop, PyObject *coro);

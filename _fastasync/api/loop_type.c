@@ -441,7 +441,8 @@ api_types_init(PyObject *module, fa_state *st)
         loop_pipe_init(st) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_executor_methods) < 0 ||
         coro_methods_add(st, st->LoopCoreType, loop_sock_coroutines) < 0 ||
-        coro_methods_add(st, st->LoopCoreType, loop_connect_methods) < 0)
+        coro_methods_add(st, st->LoopCoreType, loop_connect_methods) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_process_coros) < 0)
     {
         return -1;
     }

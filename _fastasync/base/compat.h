@@ -174,6 +174,17 @@ fa_connect_times_out(void)
 #define FA_HAS_TAKE_BYTES FA_PY315
 /* StreamReader._replace_transport (for StreamWriter.start_tls). */
 #define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
+/* child watchers belong to the event loop policy */
+#define FA_HAS_CHILD_WATCHERS !FA_PY314
+/* the default child watcher watches a pidfd, not a thread */
+#define FA_HAS_PIDFD_WATCHER FA_PY312
+/* subprocess._USE_VFORK = False means fork */
+#define FA_HAS_VFORK_SWITCH !FA_PY314
+/* a Popen that starts its child by posix_spawn (only without close_fds) gives it
+   what os.environ says, not what the C library's environment says */
+#define FA_POSIX_SPAWN_OS_ENVIRON !FA_PY313
+/* so many iterations lie between a child's end and _process_exited */
+#define FA_EXIT_HOPS (FA_PY314 ? 0 : FA_PY312 ? 1 : 2)
 
 /* -- exceptions --------------------------------------------------------- */
 

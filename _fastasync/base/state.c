@@ -80,6 +80,10 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
     Py_VISIT(st->release_waiter);
     Py_VISIT(st->kw_msg);
     Py_VISIT(st->loop_stock);
+    Py_VISIT(st->popen_own[0]);
+    Py_VISIT(st->popen_own[1]);
+    Py_VISIT(st->asyncio_spawn);
+    Py_VISIT(st->asyncio_exited);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -106,6 +110,10 @@ fa_state_clear(fa_state *st)
     Py_CLEAR(st->release_waiter);
     Py_CLEAR(st->kw_msg);
     Py_CLEAR(st->loop_stock);
+    Py_CLEAR(st->popen_own[0]);
+    Py_CLEAR(st->popen_own[1]);
+    Py_CLEAR(st->asyncio_spawn);
+    Py_CLEAR(st->asyncio_exited);
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }

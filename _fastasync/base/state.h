@@ -24,8 +24,8 @@
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
     X(SocketTransport) X(SSLProtocolCore) X(SSLProtocol) X(SSLTransport) \
-    X(ServerCore) X(Listener) X(ReadPipeTransport) \
-    X(WritePipeTransport) X(Connecting) X(Race) X(DatagramTransport)
+    X(ServerCore) X(Listener) X(ReadPipeTransport) X(WritePipeTransport) \
+    X(Connecting) X(Race) X(DatagramTransport) X(SubprocessTransport)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -75,7 +75,14 @@
     X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \
     X(add_writer) X(connect) X(remove_reader) X(remove_writer) X(sendto) \
     X(_check_callback) X(_check_default_executor) X(_default_executor) \
-    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor)
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor) \
+    X(_child_created) X(_child_watcher_callback) X(_closed_child_pipe_fds) \
+    X(_communication_started) X(_devnull) X(_execute_child) X(_input) \
+    X(_sigint_wait_secs) X(_wait) X(_waitpid_lock) X(_watcher) \
+    X(connect_read_pipe) X(connect_write_pipe) X(encoding) X(errors) X(pid) \
+    X(pipe_connection_lost) X(pipe_data_received) X(pipesize) X(Popen) \
+    X(process_exited) X(returncode) X(stderr) X(stdin) X(stdout) \
+    X(subprocess) X(text_mode) X(disconnected)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -91,6 +98,18 @@
     X(c_awaited_by_discard, "_asyncio", "future_discard_from_awaited_by")
 #else
 #  define FA_IMPORTS_GRAPH(X)
+#endif
+
+#if FA_HAS_CHILD_WATCHERS
+#  define FA_IMPORTS_WATCHERS(X) \
+    X(get_child_watcher, "asyncio.events", "get_child_watcher") \
+    X(UnixPolicy, "asyncio.unix_events", "_UnixDefaultEventLoopPolicy") \
+    X(PidfdWatcher, "asyncio.unix_events", "PidfdChildWatcher") \
+    X(ThreadedWatcher, "asyncio.unix_events", "ThreadedChildWatcher")
+#else
+#  define FA_IMPORTS_WATCHERS(X) \
+    X(PidfdWatcher, "asyncio.unix_events", "_PidfdChildWatcher") \
+    X(ThreadedWatcher, "asyncio.unix_events", "_ThreadedChildWatcher")
 #endif
 
 /* X(field, "module", "attribute"): st->field, imported once at init. What a
@@ -183,6 +202,16 @@
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
     X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
     X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
+    X(mod_subprocess, "subprocess", NULL) \
+    X(Popen, "subprocess", "Popen") \
+    X(FileIO, "_io", "FileIO") \
+    X(allocate_lock, "_thread", "allocate_lock") \
+    X(asyncio_UnixSubprocess, "asyncio.unix_events", \
+      "_UnixSubprocessTransport") \
+    X(asyncio_Subprocess, "asyncio.transports", "SubprocessTransport") \
+    X(ReadPipeProto, "asyncio.base_subprocess", "ReadSubprocessPipeProto") \
+    X(WritePipeProto, "asyncio.base_subprocess", "WriteSubprocessPipeProto") \
+    FA_IMPORTS_WATCHERS(X) \
     FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
@@ -254,6 +283,14 @@ typedef struct fa_state {
     unsigned int sock_version; /* ... in this version of the class */
     Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
     Py_ssize_t sock_closed;
+    /* subprocesses (net/popen.c, net/process.c, api/loop_process.c) */
+    PyObject *popen_own[2];  /* strong: Popen.__init__ and _execute_child as
+                                they were at import */
+    PyObject *asyncio_spawn; /* strong: asyncio's _make_subprocess_transport */
+    PyObject *asyncio_exited; /* strong: asyncio's _child_watcher_callback */
+    uint8_t exit_wakes;      /* wait() returns at the exit (3.14 and late releases
+                                of 3.13), not when the pipes are closed too */
+    uint8_t spawn_shields;   /* a cancelled spawn waits shielded for the end */
 
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */

@@ -144,15 +144,41 @@ loop_io_stop(LoopObject *loop, int fd, int dir)
     if (iocb->run == NULL) {
         return 0;
     }
-    PyObject *former = iocb->obj;
+    PyObject *former = iocb->obj, *file = NULL;
     iocb->run = NULL;
     iocb->obj = NULL;
     loop_io_settle(loop, fd);
+    if (FA_UNLIKELY(slot->file != NULL) && !slot_wanted(slot)) {
+        file = slot->file;
+        slot->file = NULL;
+    }
     if (FA_UNLIKELY(slot->more != NULL)) {
         loop_kept_forget(loop, fd, dir);
     }
     Py_DECREF(former);
+    Py_XDECREF(file);
     return 1;
+}
+
+void
+loop_io_set_file(LoopObject *loop, int fd, PyObject *file)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    PyObject *former = slot->file;
+    slot->file = Py_XNewRef(file);
+    Py_XDECREF(former);
+}
+
+int
+loop_io_find(const LoopObject *loop, PyObject *file)
+{
+    for (int fd = 0; fd < loop->fd_count; fd++) {
+        // what a transport has claimed meanwhile is another file
+        if (loop->fds[fd].file == file && loop->fds[fd].owner == NULL) {
+            return fd;
+        }
+    }
+    return -1;
 }
 
 int

@@ -63,6 +63,7 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
     for (int i = 0; i < loop->fd_count; i++) {
         Py_VISIT(loop->fds[i].in.obj);
         Py_VISIT(loop->fds[i].out.obj);
+        Py_VISIT(loop->fds[i].file);
         rc = loop_kept_visit(&loop->fds[i], visit, arg);
         if (rc != 0) {
             return rc;

@@ -52,6 +52,8 @@ typedef struct fa_wait fa_wait;
 typedef struct {
     fa_iocb in, out;
     PyObject *owner; /* borrowed: the transport that has claimed the fd */
+    PyObject *file;  /* strong or NULL: the object by which it was given, if
+                        not an int; only while it is watched */
     PyObject *sock;  /* strong or NULL: weak reference to the socket that the fd
                         is kept armed for (kept.c) */
     fa_wait *more;   /* owned or NULL: further waiters for that socket */
@@ -329,6 +331,22 @@ FA_INTERNAL int loop_io_start(LoopObject *loop, int fd, int dir, fa_run run,
    the ring already still run: the receiver checks its own state. May run
    Python code (drops obj). */
 FA_INTERNAL int loop_io_stop(LoopObject *loop, int fd, int dir);
+
+/* Remember the object (NULL = none) by which somebody has asked to watch `fd`,
+   as the selectors module does: it lives at least as long as the watching, and
+   can be found when its file is closed. Only while fd is watched; dropped when
+   it no longer is. May run Python code (drops the former one). */
+FA_INTERNAL void loop_io_set_file(LoopObject *loop, int fd, PyObject *file);
+
+/* The object that is kept for fd (borrowed), or NULL. */
+static inline PyObject *
+loop_io_file(const LoopObject *loop, int fd)
+{
+    return fd < loop->fd_count ? loop->fds[fd].file : NULL;
+}
+
+/* The fd that is watched for the object, -1 = none. */
+FA_INTERNAL int loop_io_find(const LoopObject *loop, PyObject *file);
 
 /* -- kept.c: sockets between two calls of sock_*() -------------------------- */
 

@@ -1,6 +1,7 @@
 /* net/net.c: the types of this room, in the order they need each other. */
 #include "net/connect.h"
 #include "net/pipe.h"
+#include "net/process.h"
 #include "net/tls.h"
 #include "net/transport.h"
 
@@ -16,6 +17,7 @@ net_types_init(PyObject *module, fa_state *st)
         pipe_types_init(module, st) < 0 ||
         connecting_type_init(module, st) < 0 ||
         race_type_init(module, st) < 0 ||
+        process_type_init(module, st) < 0 ||
         accept_functions_init(module) < 0)
     {
         return -1;

@@ -139,6 +139,28 @@ FA_INTERNAL int sockstream_claim(LoopObject *loop, PyObject *transport);
 /* The module state is cleared. */
 FA_INTERNAL void net_state_clear(fa_state *st);
 
+/* -- subprocesses ------------------------------------------------------------------ */
+
+/* What subprocess.Popen(args, shell=, stdin=, ...) is called with; borrowed. */
+typedef struct {
+    PyObject *args;
+    PyObject *shell;
+    PyObject *stdio[3];
+    PyObject *bufsize;
+    PyObject *kwargs; /* a dict, or NULL */
+} fa_popen;
+
+/* Start a program and make a SubprocessTransport for it; `waiter` (a future or
+   NULL) is told when its pipes are connected and connection_made is on its way,
+   `extra` is a dict or NULL/None. NULL with the exception that Popen raises. */
+FA_INTERNAL PyObject *process_new(LoopObject *loop, PyObject *protocol,
+                                  const fa_popen *what, PyObject *waiter,
+                                  PyObject *extra);
+
+/* Learn of its end. 1; 0 where the kernel has no pidfd for it (then
+   transport._process_exited(code) must be called by other means); -1. */
+FA_INTERNAL int process_watch(PyObject *transport, LoopObject *loop);
+
 /* All types of this room. 0 or -1. */
 FA_INTERNAL int net_types_init(PyObject *module, fa_state *st);
 

@@ -62,10 +62,12 @@ typedef struct {
     PyObject *handshake_timer, *shutdown_timer;     /* strong or NULL */
     PyObject *context;       /* strong or NULL: that of the transport below */
     PyObject *sslobj;        /* strong: ssl.SSLObject */
+    PyObject *raw;           /* strong or NULL: the _ssl._SSLSocket in it that
+                                `ssl` belongs to */
     PyObject *incoming, *outgoing; /* strong: its MemoryBIOs */
     PyObject *window;        /* strong or NULL: a bytearray, what strange
                                 transports put bytes into */
-    void *ssl;               /* of sslobj: direct; NULL = through MemoryBIO */
+    void *ssl;               /* of raw: direct; NULL = through MemoryBIO */
     tls_wire *wire;          /* counted */
     fa_writebuf out;
     size_t out_high, out_low, in_high, in_low; /* water marks */
@@ -75,6 +77,7 @@ typedef struct {
     unsigned server_side : 1;
     unsigned ours : 1;       /* the loop is a LoopObject */
     unsigned quiet : 1;      /* SSL_read runs no Python code */
+    unsigned own_methods : 1; /* sslobj's read and write are ssl.SSLObject's */
     unsigned buffered : 1;   /* app is a BufferedProtocol */
     unsigned streamed : 1;   /* app is exactly our StreamReaderProtocol */
     unsigned ssl_paused : 1; /* pause_writing() of the transport below */

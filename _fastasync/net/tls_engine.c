@@ -125,6 +125,7 @@ tls_may_go_direct(TlsObject *self, PyObject *ctx)
     if (rc > 0) {
         rc = tls_is_own_method(self->sslobj, cls, "write");
     }
+    self->own_methods = rc > 0;
     if (rc > 0) {
         rc = tls_is_none(ctx, "_msg_callback"); // called for each record
     }
@@ -132,7 +133,8 @@ tls_may_go_direct(TlsObject *self, PyObject *ctx)
     return rc;
 }
 
-/* Replace the BIOs if we know what we have. 0, or -1 without memory. */
+/* Look at what we have, and replace the BIOs if it is what we know. 0, or -1
+   without memory. */
 static int
 tls_go_direct(TlsObject *self)
 {
@@ -140,12 +142,15 @@ tls_go_direct(TlsObject *self)
     PyObject *ctx = PyObject_GetAttrString(self->sslobj, "context");
     PyObject *raw = PyObject_GetAttrString(self->sslobj, "_sslobj");
     int rc = 0;
-    if (ctx != NULL && raw != NULL && tls_may_go_direct(self, ctx) > 0) {
+    if (ctx != NULL && raw != NULL && tls_may_go_direct(self, ctx) > 0 &&
+        lib->method != NULL && !self->st->tls_memory)
+    {
         void *ssl = tls_find_ssl(lib, raw, ctx);
         if (ssl != NULL) {
             rc = tlswire_plug(self->wire, ssl);
             if (rc == 0) {
                 self->ssl = ssl;
+                self->raw = Py_NewRef(raw);
             }
             self->quiet = !self->server_side ||
                           tls_is_none(ctx, "sni_callback") > 0;
@@ -203,8 +208,7 @@ tls_open(TlsObject *self)
         PyErr_NoMemory();
         return -1;
     }
-    return lib->method == NULL || self->st->tls_memory ? 0
-                                                       : tls_go_direct(self);
+    return tls_go_direct(self);
 }
 
 /* -- exceptions --------------------------------------------------------------- */
@@ -301,25 +305,50 @@ tls_release(PyObject *view)
     fa_err_restore(error);
 }
 
-/* By SSLObject.read(size, view). */
+/* The answer of SSLObject.read(): how much, or bytes of at most `size`. It is
+   taken over; -1 with an exception. */
+static Py_ssize_t
+tls_read_answer(PyObject *res, char *buf, size_t size)
+{
+    Py_ssize_t n = -1;
+    if (PyBytes_Check(res) && PyBytes_GET_SIZE(res) <= (Py_ssize_t)size) {
+        n = PyBytes_GET_SIZE(res);
+        memcpy(buf, PyBytes_AS_STRING(res), (size_t)n);
+    }
+    else {
+        n = PyLong_AsSsize_t(res);
+        if (n > (Py_ssize_t)size || (n < 0 && !PyErr_Occurred())) {
+            PyErr_SetString(PyExc_ValueError, "read() returned too much");
+            n = -1;
+        }
+    }
+    Py_DECREF(res);
+    return n;
+}
+
+/* By SSLObject.read(size, view); what is not ssl.SSLObject's own read() is not
+   given our memory. */
 static tls_result
 tls_read_memory(TlsObject *self, char *buf, size_t size, size_t *got)
 {
-    PyObject *view = PyMemoryView_FromMemory(buf, (Py_ssize_t)size,
-                                             PyBUF_WRITE);
-    if (view == NULL) {
-        return TLS_FAILED;
+    PyObject *sslobj = Py_NewRef(self->sslobj), *res = NULL;
+    if (!self->own_methods) {
+        res = PyObject_CallMethod(sslobj, "read", "n", (Py_ssize_t)size);
     }
-    PyObject *sslobj = Py_NewRef(self->sslobj);
-    PyObject *res = PyObject_CallMethod(sslobj, "read", "nO",
-                                        (Py_ssize_t)size, view);
+    else {
+        PyObject *view = PyMemoryView_FromMemory(buf, (Py_ssize_t)size,
+                                                 PyBUF_WRITE);
+        if (view != NULL) {
+            res = PyObject_CallMethod(sslobj, "read", "nO", (Py_ssize_t)size,
+                                      view);
+            tls_release(view);
+        }
+    }
     Py_DECREF(sslobj);
-    tls_release(view);
     if (res == NULL) {
         return tls_is_again(self) ? TLS_AGAIN : TLS_FAILED;
     }
-    Py_ssize_t n = PyLong_AsSsize_t(res);
-    Py_DECREF(res);
+    Py_ssize_t n = tls_read_answer(res, buf, size);
     if (n <= 0) {
         return n < 0 ? TLS_FAILED : TLS_CLOSED;
     }
@@ -350,25 +379,23 @@ tls_readable(TlsObject *self)
 
 /* -- writing ---------------------------------------------------------------------- */
 
-/* By SSLObject.write(view). */
+/* By SSLObject.write(bytes). */
 static tls_result
-tls_encrypt_memory(TlsObject *self, const char *data, size_t n, size_t *done)
+tls_encrypt_memory(TlsObject *self, PyObject *data, size_t *done)
 {
-    PyObject *view = PyMemoryView_FromMemory((char *)(uintptr_t)data,
-                                             (Py_ssize_t)n, PyBUF_READ);
-    if (view == NULL) {
-        return TLS_FAILED;
-    }
     PyObject *sslobj = Py_NewRef(self->sslobj);
-    PyObject *res = PyObject_CallMethod(sslobj, "write", "O", view);
+    PyObject *res = PyObject_CallMethod(sslobj, "write", "O", data);
     Py_DECREF(sslobj);
-    tls_release(view);
     if (res == NULL) {
         return tls_is_again(self) ? TLS_AGAIN : TLS_FAILED;
     }
     Py_ssize_t put = PyLong_AsSsize_t(res);
     Py_DECREF(res);
     if (put < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_ValueError,
+                            "write() returned a negative number");
+        }
         return TLS_FAILED;
     }
     *done = (size_t)put;
@@ -378,10 +405,13 @@ tls_encrypt_memory(TlsObject *self, const char *data, size_t n, size_t *done)
 static inline tls_result
 tls_encrypt_bytes(TlsObject *self, const char *data, size_t n, size_t *done)
 {
-    if (FA_UNLIKELY(self->ssl == NULL)) {
-        return tls_encrypt_memory(self, data, n, done);
-    }
     tls_lib *lib = self->wire->lib;
+    tls_buf *out = &self->wire->out;
+    size_t room;
+    // a large buffer from the start; without it, wire_write makes do
+    if (out->mem == NULL) {
+        (void)tlsbuf_room(lib, out, FA_TLS_BUF, &room);
+    }
     tls_forget_errors(lib);
     int rc = lib->SSL_write_ex(self->ssl, data, n, done);
     return FA_LIKELY(rc > 0) ? TLS_SOME : tls_undone(self, rc, 1);
@@ -401,6 +431,22 @@ tls_gather(const fa_writebuf *out, char *record)
     return n;
 }
 
+/* The next record through Python: as bytes, which whoever gets it may keep. */
+static tls_result
+tls_encrypt_slow(TlsObject *self, size_t *done)
+{
+    fa_writebuf *out = &self->out;
+    size_t n = out->size < FA_TLS_RECORD ? out->size : FA_TLS_RECORD;
+    PyObject *record = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)n);
+    if (record == NULL) {
+        return TLS_FAILED;
+    }
+    tls_gather(out, PyBytes_AS_STRING(record));
+    tls_result res = tls_encrypt_memory(self, record, done);
+    Py_DECREF(record);
+    return res;
+}
+
 tls_result FA_HOT
 tls_encrypt(TlsObject *self)
 {
@@ -408,12 +454,12 @@ tls_encrypt(TlsObject *self)
     fa_chunk *first = &out->chunks[out->head];
     size_t n = first->len, done = 0;
     tls_result res;
-    if (n >= FA_TLS_RECORD || out->tail - out->head == 1) {
-        // through Python, other threads may run: what we read stays
-        PyObject *owner = Py_NewRef(first->owner);
+    if (FA_UNLIKELY(self->ssl == NULL)) {
+        res = tls_encrypt_slow(self, &done);
+    }
+    else if (n >= FA_TLS_RECORD || out->tail - out->head == 1) {
         n = n < FA_TLS_RECORD ? n : FA_TLS_RECORD;
         res = tls_encrypt_bytes(self, first->data, n, &done);
-        Py_DECREF(owner);
     }
     else {
         char record[FA_TLS_RECORD];
@@ -421,6 +467,7 @@ tls_encrypt(TlsObject *self)
         res = tls_encrypt_bytes(self, record, n, &done);
     }
     if (FA_LIKELY(res == TLS_SOME)) {
+        // through Python, somebody may have dropped it all
         writebuf_consume(out, done < out->size ? done : out->size);
     }
     return res;
@@ -431,6 +478,9 @@ tls_encrypt(TlsObject *self)
 static Py_ssize_t
 tls_bio_pending(PyObject *bio)
 {
+    if (bio == NULL) {
+        return 0; // the garbage collector was here
+    }
     PyObject *number = PyObject_GetAttrString(bio, "pending");
     Py_ssize_t n = number == NULL ? -1 : PyLong_AsSsize_t(number);
     Py_XDECREF(number);
@@ -517,6 +567,9 @@ void FA_HOT
 tls_rest(TlsObject *self)
 {
     tls_wire *wire = self->wire;
+    if (FA_UNLIKELY(wire == NULL)) {
+        return; // the garbage collector was here
+    }
     if (wire->in.mem != NULL && tlsbuf_len(&wire->in) == 0) {
         tlsbuf_reset(wire->lib, &wire->in);
     }

@@ -98,6 +98,35 @@ tlsbuf_append(tls_lib *lib, tls_buf *buf, const char *data, size_t n)
     return 0;
 }
 
+/* A buffer of its own size, which nobody shares. */
+#define ALONE_MIN ((size_t)16 * 1024)
+
+int
+tlsbuf_append_alone(tls_buf *buf, const char *data, size_t n)
+{
+    if (FA_UNLIKELY(buf->cap - buf->end < n)) {
+        size_t len = tlsbuf_len(buf), cap = ALONE_MIN;
+        while (cap < len + n || cap == FA_TLS_BUF) {
+            if (cap > SIZE_MAX / 2) {
+                return -1;
+            }
+            cap *= 2;
+        }
+        char *mem = malloc(cap);
+        if (mem == NULL) {
+            return -1;
+        }
+        if (len > 0) {
+            memcpy(mem, buf->mem + buf->start, len);
+        }
+        free(buf->mem);
+        *buf = (tls_buf){mem, cap, 0, len};
+    }
+    memcpy(buf->mem + buf->end, data, n);
+    buf->end += n;
+    return 0;
+}
+
 /* -- the wire ------------------------------------------------------------------ */
 
 tls_wire *
@@ -178,7 +207,7 @@ wire_write(tls_wire *wire, void *bio, const char *data, int n)
         return 0;
     }
     wire->lib->BIO_clear_flags(bio, BIO_RETRY_ANY);
-    if (tlsbuf_append(wire->lib, &wire->out, data, (size_t)n) < 0) {
+    if (tlsbuf_append_alone(&wire->out, data, (size_t)n) < 0) {
         wire->no_memory = 1;
         return -1;
     }

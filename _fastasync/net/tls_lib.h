@@ -10,8 +10,8 @@
    two BIOs that lead there. The BIOs belong to the SSL object, which Python
    code may keep for longer than the connection; so the wire is counted: one
    for each BIO, one for the connection. An idle wire has no memory: buffers
-   come from a few spare ones that all connections share, and go back as soon
-   as they are empty. */
+   come from a few spare ones that all connections share (under the GIL), and go
+   back as soon as they are empty. */
 #ifndef FA_NET_TLS_LIB_H
 #define FA_NET_TLS_LIB_H
 
@@ -106,9 +106,11 @@ FA_INTERNAL int tlswire_plug(tls_wire *wire, void *ssl);
 FA_INTERNAL char *tlsbuf_room(tls_lib *lib, tls_buf *buf, size_t want,
                               size_t *room);
 
-/* Append. 0, or -1 without memory. */
+/* Append. 0, or -1 without memory. tlsbuf_append_alone: the same for who may not
+   have the GIL, and so leaves the spare buffers alone. */
 FA_INTERNAL int tlsbuf_append(tls_lib *lib, tls_buf *buf, const char *data,
                               size_t n);
+FA_INTERNAL int tlsbuf_append_alone(tls_buf *buf, const char *data, size_t n);
 
 /* Forget everything, and give the memory back. */
 FA_INTERNAL void tlsbuf_reset(tls_lib *lib, tls_buf *buf);

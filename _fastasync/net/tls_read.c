@@ -149,6 +149,9 @@ tls_deliver_stream(TlsObject *self, size_t size)
 static int
 tls_soon(TlsObject *self, const char *name)
 {
+    if (self->loop == NULL) {
+        return 0; // the garbage collector was here
+    }
     PyObject *method = tls_bound(self, name);
     int direct = self->ours && ((LoopObject *)self->loop)->direct;
     int rc = method == NULL ? -1

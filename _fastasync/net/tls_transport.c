@@ -102,8 +102,10 @@ fa_stream_write(fa_state *st, PyObject *transport, PyObject *data)
     if (FA_LIKELY(Py_IS_TYPE(transport, st->SocketTransportType))) {
         return sockstream_write(transport, data);
     }
-    TlsTransportObject *self = (TlsTransportObject *)transport;
-    return tls_write((TlsObject *)self->proto, data);
+    PyObject *proto = Py_NewRef(((TlsTransportObject *)transport)->proto);
+    int rc = tls_write((TlsObject *)proto, data);
+    Py_DECREF(proto);
+    return rc;
 }
 
 /* Is the transport below closing (3.14)? 1, 0 or -1. */
@@ -132,7 +134,10 @@ tls_is_closing(TlsTransportObject *self)
     if (self->closed || !self->st->tls_asks_below || self->proto == NULL) {
         return self->closed;
     }
-    return tls_lower_is_closing((TlsObject *)self->proto);
+    PyObject *proto = Py_NewRef(self->proto);
+    int rc = tls_lower_is_closing((TlsObject *)proto);
+    Py_DECREF(proto);
+    return rc;
 }
 
 int
@@ -145,8 +150,9 @@ fa_stream_is_closing(fa_state *st, PyObject *transport)
 
 /* -- methods ---------------------------------------------------------------------------- */
 
-/* The protocol (borrowed), or NULL with the AttributeError that asyncio's
-   transport raises once it has been closed twice. */
+/* The protocol (new: close() may drop ours in the middle of a method), or NULL
+   with the AttributeError that asyncio's transport raises once it has been
+   closed twice. */
 static TlsObject *
 SSLTransport_proto(TlsTransportObject *self, const char *wanted)
 {
@@ -154,13 +160,30 @@ SSLTransport_proto(TlsTransportObject *self, const char *wanted)
         PyErr_Format(PyExc_AttributeError,
                      "'NoneType' object has no attribute '%s'", wanted);
     }
-    return (TlsObject *)self->proto;
+    return (TlsObject *)Py_XNewRef(self->proto);
+}
+
+/* Each lets go of the protocol (NULL = an exception is raised). None, a number,
+   True or False (new); NULL if what they are given is negative. */
+static PyObject *
+tls_done(TlsObject *proto, int rc)
+{
+    Py_DECREF((PyObject *)proto);
+    return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
-none_or_null(int rc)
+tls_number(TlsObject *proto, Py_ssize_t number)
 {
-    return rc < 0 ? NULL : Py_NewRef(Py_None);
+    Py_XDECREF((PyObject *)proto);
+    return number < 0 ? NULL : PyLong_FromSsize_t(number);
+}
+
+static PyObject *
+tls_truth(TlsObject *proto, int truth)
+{
+    Py_XDECREF((PyObject *)proto);
+    return truth < 0 ? NULL : PyBool_FromLong(truth);
 }
 
 static const fa_args tls_extra_info_spec = {
@@ -176,16 +199,20 @@ SSLTransport_get_extra_info(TlsTransportObject *self, PyObject *const *args,
         return NULL;
     }
     TlsObject *proto = SSLTransport_proto(self, "_get_extra_info");
-    return proto == NULL ? NULL
-                         : tls_extra_info(proto, out[0],
-                                          out[1] == NULL ? Py_None : out[1]);
+    if (proto == NULL) {
+        return NULL;
+    }
+    PyObject *value = tls_extra_info(proto, out[0],
+                                     out[1] == NULL ? Py_None : out[1]);
+    Py_DECREF((PyObject *)proto);
+    return value;
 }
 
 static PyObject *
 SSLTransport_set_protocol(TlsTransportObject *self, PyObject *app)
 {
     TlsObject *proto = SSLTransport_proto(self, "_set_app_protocol");
-    return proto == NULL ? NULL : none_or_null(tls_set_app(proto, app));
+    return proto == NULL ? NULL : tls_done(proto, tls_set_app(proto, app));
 }
 
 static PyObject *
@@ -195,7 +222,9 @@ SSLTransport_get_protocol(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
     if (proto == NULL) {
         return NULL;
     }
-    return Py_NewRef(proto->app == NULL ? Py_None : proto->app);
+    PyObject *app = Py_NewRef(proto->app == NULL ? Py_None : proto->app);
+    Py_DECREF((PyObject *)proto);
+    return app;
 }
 
 static PyObject *
@@ -217,11 +246,9 @@ SSLTransport_close(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
     if (proto == NULL) {
         return NULL;
     }
-    Py_INCREF(proto);
     int rc = tls_start_shutdown(proto);
     tls_rest(proto);
-    Py_DECREF(proto);
-    return none_or_null(rc);
+    return tls_done(proto, rc);
 }
 
 static int
@@ -237,21 +264,23 @@ static PyObject *
 SSLTransport_abort(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
 {
     self->closed = 1;
-    return none_or_null(SSLTransport_end(self, NULL));
+    return SSLTransport_end(self, NULL) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *
 SSLTransport_force_close(TlsTransportObject *self, PyObject *exc)
 {
     self->closed = 1;
-    return none_or_null(SSLTransport_end(self, exc == Py_None ? NULL : exc));
+    return SSLTransport_end(self, exc == Py_None ? NULL : exc) < 0
+               ? NULL
+               : Py_NewRef(Py_None);
 }
 
 static PyObject *
 SSLTransport_is_reading(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
 {
     TlsObject *proto = SSLTransport_proto(self, "_app_reading_paused");
-    return proto == NULL ? NULL : PyBool_FromLong(!proto->app_reading_paused);
+    return tls_truth(proto, proto == NULL ? -1 : !proto->app_reading_paused);
 }
 
 static PyObject *
@@ -262,14 +291,14 @@ SSLTransport_pause_reading(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
         return NULL;
     }
     proto->app_reading_paused = 1;
-    Py_RETURN_NONE;
+    return tls_done(proto, 0);
 }
 
 static PyObject *
 SSLTransport_resume_reading(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
 {
     TlsObject *proto = SSLTransport_proto(self, "_resume_reading");
-    return proto == NULL ? NULL : none_or_null(tls_resume_reading(proto));
+    return proto == NULL ? NULL : tls_done(proto, tls_resume_reading(proto));
 }
 
 /* -- water marks ---------------------------------------------------------------------- */
@@ -292,13 +321,14 @@ SSLTransport_set_write_buffer_limits(TlsTransportObject *self,
         return NULL;
     }
     TlsObject *proto = SSLTransport_proto(self, "_set_write_buffer_limits");
-    if (proto == NULL || tls_look(proto) < 0 ||
-        tls_limits(out[0], out[1], "FLOW_CONTROL_HIGH_WATER_SSL_WRITE",
-                   self->st, &proto->out_high, &proto->out_low) < 0)
-    {
+    if (proto == NULL) {
         return NULL;
     }
-    return none_or_null(tls_control_app_writing(proto));
+    int rc = tls_look(proto) < 0
+                 ? -1
+                 : tls_limits(out[0], out[1], "FLOW_CONTROL_HIGH_WATER_SSL_WRITE",
+                        self->st, &proto->out_high, &proto->out_low);
+    return tls_done(proto, rc < 0 ? -1 : tls_control_app_writing(proto));
 }
 
 static PyObject *
@@ -311,18 +341,19 @@ SSLTransport_set_read_buffer_limits(TlsTransportObject *self,
         return NULL;
     }
     TlsObject *proto = SSLTransport_proto(self, "_set_read_buffer_limits");
-    if (proto == NULL ||
-        tls_limits(out[0], out[1], "FLOW_CONTROL_HIGH_WATER_SSL_READ",
-                   self->st, &proto->in_high, &proto->in_low) < 0)
-    {
+    if (proto == NULL) {
         return NULL;
     }
-    return none_or_null(tls_control_ssl_reading(proto));
+    int rc = tls_limits(out[0], out[1], "FLOW_CONTROL_HIGH_WATER_SSL_READ",
+                        self->st, &proto->in_high, &proto->in_low);
+    return tls_done(proto, rc < 0 ? -1 : tls_control_ssl_reading(proto));
 }
 
+/* (low, high); lets go of the protocol. */
 static PyObject *
-low_and_high(size_t low, size_t high)
+tls_marks(TlsObject *proto, size_t low, size_t high)
 {
+    Py_DECREF((PyObject *)proto);
     return Py_BuildValue("(NN)", PyLong_FromSize_t(low),
                          PyLong_FromSize_t(high));
 }
@@ -332,7 +363,9 @@ SSLTransport_get_write_buffer_limits(TlsTransportObject *self,
                                      PyObject *Py_UNUSED(arg))
 {
     TlsObject *proto = SSLTransport_proto(self, "_outgoing_low_water");
-    return proto == NULL ? NULL : low_and_high(proto->out_low, proto->out_high);
+    return proto == NULL
+               ? NULL
+               : tls_marks(proto, proto->out_low, proto->out_high);
 }
 
 static PyObject *
@@ -340,7 +373,9 @@ SSLTransport_get_read_buffer_limits(TlsTransportObject *self,
                                     PyObject *Py_UNUSED(arg))
 {
     TlsObject *proto = SSLTransport_proto(self, "_incoming_low_water");
-    return proto == NULL ? NULL : low_and_high(proto->in_low, proto->in_high);
+    return proto == NULL
+               ? NULL
+               : tls_marks(proto, proto->in_low, proto->in_high);
 }
 
 static PyObject *
@@ -348,11 +383,9 @@ SSLTransport_get_write_buffer_size(TlsTransportObject *self,
                                    PyObject *Py_UNUSED(arg))
 {
     TlsObject *proto = SSLTransport_proto(self, "_get_write_buffer_size");
-    if (proto == NULL || tls_look(proto) < 0) {
-        return NULL;
-    }
-    Py_ssize_t size = tls_write_size(proto);
-    return size < 0 ? NULL : PyLong_FromSsize_t(size);
+    return tls_number(proto, proto == NULL || tls_look(proto) < 0
+                                 ? -1
+                                 : tls_write_size(proto));
 }
 
 static PyObject *
@@ -360,8 +393,7 @@ SSLTransport_get_read_buffer_size(TlsTransportObject *self,
                                   PyObject *Py_UNUSED(arg))
 {
     TlsObject *proto = SSLTransport_proto(self, "_get_read_buffer_size");
-    Py_ssize_t size = proto == NULL ? -1 : tls_incoming(proto);
-    return size < 0 ? NULL : PyLong_FromSsize_t(size);
+    return tls_number(proto, proto == NULL ? -1 : tls_incoming(proto));
 }
 
 /* -- writing ---------------------------------------------------------------------------- */
@@ -370,14 +402,14 @@ static PyObject *
 SSLTransport_write(TlsTransportObject *self, PyObject *data)
 {
     TlsObject *proto = SSLTransport_proto(self, "_write_appdata");
-    return proto == NULL ? NULL : none_or_null(tls_write(proto, data));
+    return proto == NULL ? NULL : tls_done(proto, tls_write(proto, data));
 }
 
 static PyObject *
 SSLTransport_writelines(TlsTransportObject *self, PyObject *list)
 {
     TlsObject *proto = SSLTransport_proto(self, "_write_appdata");
-    return proto == NULL ? NULL : none_or_null(tls_writelines(proto, list));
+    return proto == NULL ? NULL : tls_done(proto, tls_writelines(proto, list));
 }
 
 static PyObject *
@@ -397,7 +429,7 @@ static PyObject *
 SSLTransport_append_backlog(TlsTransportObject *self, PyObject *data)
 {
     TlsObject *proto = SSLTransport_proto(self, "_write_backlog");
-    return proto == NULL ? NULL : none_or_null(tls_push(proto, data));
+    return proto == NULL ? NULL : tls_done(proto, tls_push(proto, data));
 }
 
 /* -- tables ------------------------------------------------------------------------------- */
@@ -468,7 +500,7 @@ static PyObject *
 SSLTransport_get_paused(TlsTransportObject *self, void *Py_UNUSED(closure))
 {
     TlsObject *proto = SSLTransport_proto(self, "_app_writing_paused");
-    return proto == NULL ? NULL : PyBool_FromLong(proto->app_paused);
+    return tls_truth(proto, proto == NULL ? -1 : proto->app_paused);
 }
 
 static PyGetSetDef SSLTransport_getset[] = {

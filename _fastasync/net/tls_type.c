@@ -472,7 +472,9 @@ SSLProtocol_get_app_transport(PyObject *op, PyObject *Py_UNUSED(arg))
 PyObject *
 tls_extra_info(TlsObject *self, PyObject *name, PyObject *fallback)
 {
-    PyObject *value = PyDict_GetItemWithError(self->extra, name);
+    PyObject *value = self->extra == NULL
+                          ? NULL
+                          : PyDict_GetItemWithError(self->extra, name);
     if (value != NULL || PyErr_Occurred()) {
         return Py_XNewRef(value);
     }
@@ -644,7 +646,9 @@ static PyMethodDef SSLProtocol_methods[] = {
      "pause_writing($self)\n--\n\nThe buffer below is full."},
     {"resume_writing", SSLProtocol_resume_writing, METH_NOARGS,
      "resume_writing($self)\n--\n\nThe transport below takes more."},
-    {"_take_over", SSLProtocol_take_over, METH_O, NULL},
+    {"_take_over", SSLProtocol_take_over, METH_O,
+     "_take_over($self, data, /)\n--\n\n"
+     "Ciphertext that was received before this protocol was there."},
     {"_do_read", SSLProtocol_do_read, METH_NOARGS, NULL},
     {"_do_flush", SSLProtocol_do_flush, METH_NOARGS, NULL},
     {"_do_shutdown", SSLProtocol_do_shutdown, METH_NOARGS, NULL},
@@ -710,7 +714,10 @@ tls_use_memory(PyObject *module, PyObject *on)
 }
 
 static PyMethodDef tls_functions[] = {
-    {"_tls_use_memory", tls_use_memory, METH_O, NULL},
+    {"_tls_use_memory", tls_use_memory, METH_O,
+     "_tls_use_memory($module, on, /)\n--\n\n"
+     "Make new TLS connections go through ssl.MemoryBIO; return what it was.\n"
+     "For tests."},
     {NULL, NULL, 0, NULL},
 };
 

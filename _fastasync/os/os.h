@@ -178,4 +178,47 @@ FA_INTERNAL ssize_t pipe_read(int fd, void *buf, size_t len);
 FA_INTERNAL ssize_t pipe_write(int fd, const void *buf, size_t len);
 FA_INTERNAL ssize_t pipe_writev(int fd, const struct iovec *iov, int count);
 
+/* -- child (child.c) ------------------------------------------------------ */
+
+/* A program to start. Everything is prepared by the caller: the child only makes
+   system calls. All borrowed for the time of the call. */
+typedef struct {
+    char *const *paths;  /* NULL-ended: where the program may be, in order */
+    char *const *argv;   /* NULL-ended */
+    char *const *envp;   /* NULL-ended; NULL = this process's environment */
+    const char *cwd;     /* NULL = stay */
+    const int *keep;     /* fds that the program inherits, ascending */
+    size_t keep_count;
+    int stdio[3];        /* what becomes its 0, 1 and 2; -1 = nothing new */
+    int group;           /* its process group, 0 = a new one, -1 = ours */
+    int umask;           /* -1 = ours */
+    uint8_t close_fds;   /* close all fds from 3 on but `keep` */
+    uint8_t restore_signals; /* those that Python ignores get their default */
+    uint8_t new_session;
+} fa_child;
+
+/* How far a child has come that did not make it. */
+enum { FA_CHILD_NONE, FA_CHILD_SETUP, FA_CHILD_CHDIR, FA_CHILD_EXEC };
+
+/* Start it: the pid, or -errno; then *step tells what has failed (FA_CHILD_NONE:
+   there was no child) and nothing is left of the child. *pidfd becomes a pidfd
+   (close-on-exec), or -1 where the kernel has none. Costs the same whatever the
+   size of this process. BLOCKS until the program is loaded: release the GIL. */
+FA_INTERNAL int child_spawn(const fa_child *child, int *pidfd, int *step);
+
+/* Take the exit status of a child, by its pidfd if that is not -1: 0 and the
+   exit code (of a signal: minus its number) in *code, or -errno: -ECHILD if
+   somebody else has taken it, -EAGAIN (only without `block`) if it runs. */
+FA_INTERNAL int child_wait(int pid, int pidfd, int block, int *code);
+
+/* A pidfd for a child, or -errno. */
+FA_INTERNAL int child_open(int pid);
+
+/* Two close-on-exec ends of a pipe (reading, writing), with room for `size`
+   bytes if that is > 0. 0 or -errno. */
+FA_INTERNAL int child_pipe(int ends[2], int size);
+
+/* /dev/null for reading and writing, close-on-exec. The fd or -errno. */
+FA_INTERNAL int child_devnull(void);
+
 #endif
