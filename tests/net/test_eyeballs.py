@@ -14,9 +14,10 @@ from unittest import mock
 import pytest
 
 import support
+import tlssupport
 from netsupport import Recorder, settle, until
-from test_connect import (LOCAL, count_fds, listening, needs_ipv6, outcome,
-                          refused_port, resolving, silent, stream_info)
+from test_connect import (LOCAL, count_fds, few_fds, listening, needs_ipv6,
+                          outcome, refused_port, resolving, silent, stream_info)
 
 fastasync = pytest.importorskip("fastasync")
 
@@ -576,6 +577,46 @@ def test_cycle_is_collected(places):
     gc.collect()
     assert not sockets() - before
     assert not races_in_c()
+
+
+@pytest.mark.parametrize("spare", [0, 1, 2])
+def test_out_of_descriptors(places, spare):
+    """No socket for an address: that attempt has failed, and the next begins."""
+    def scenario(side, loop):
+        loop.run_until_complete(loop.run_in_executor(None, int))
+        with resolves(places["hhrl"]), few_fds(spare):
+            try:
+                transport, _ = loop.run_until_complete(
+                    asyncio.wait_for(race(loop, 0.001), 0.2))
+            except (OSError, asyncio.TimeoutError) as error:
+                clean_up(loop)
+                return type(error).__name__, getattr(error, "errno", None)
+            transport.abort()
+            settle(loop)
+            return "connected"
+
+    support.compare(scenario)
+
+
+def test_tls(loop):
+    """The winner becomes a Python socket for TLS."""
+    async def main():
+        server = await loop.create_server(
+            Recorder, LOCAL, 0, ssl=tlssupport.server_context())
+        infos = [stream_info((LOCAL, refused_port())),
+                 stream_info(server.sockets[0].getsockname())]
+        with resolves(infos):
+            transport, protocol = await race(
+                loop, 0.25, ssl=tlssupport.client_context(),
+                server_hostname="localhost")
+        assert protocol.events == ["made"]
+        assert transport.get_extra_info("cipher")
+        transport.abort()
+        server.close()
+        await asyncio.sleep(0.01)
+
+    loop.run_until_complete(main())
+    settle(loop)
 
 
 # -- many --------------------------------------------------------------------------------
