@@ -158,6 +158,14 @@ fa_forgives_cancelled_client(void)
     return FA_PY312 ? Py_Version >= 0x030C0200 : Py_Version >= 0x030B0800;
 }
 
+/* create_connection without a connection and without an exception to raise is a
+   TimeoutError (before: the IndexError of exceptions[0]). */
+static inline int
+fa_connect_times_out(void)
+{
+    return FA_PY314 || (FA_PY313 && Py_Version >= 0x030D0600);
+}
+
 /* StreamReader asks events._get_event_loop() for its loop. */
 #define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
 /* StreamReader.readuntil takes a tuple of separators. */

@@ -3,12 +3,12 @@
    The same steps as in asyncio: find the addresses, try one after the other,
    make a transport of the first that answers, wait until connection_made has
    run. Where nothing has been replaced (plain.c) the attempts are made here
-   (connecting.c); a local address or a strange one is handed to asyncio's own
-   function for that step (_connect_sock); and where anything is not as it
-   usually is, and for the race of happy eyeballs, to asyncio's function for the
-   whole: connect_forward. Errors in the arguments are found by asyncio too. A
-   Python socket is made for TLS only.
-   Vars of the coroutine: the Connecting. Benchmark: connect_close. */
+   (connecting.c), several at a time with happy eyeballs (staggered.c); a local
+   address or a strange one is handed to asyncio's own function for that step
+   (_connect_sock, staggered_race); and where anything is not as it usually is, to
+   asyncio's function for the whole: connect_forward. Errors in the arguments are
+   found by asyncio too. A Python socket is made for TLS only.
+   Vars of the coroutine: the Connecting, the race. Benchmark: connect_close. */
 #include "net/connect.h"
 
 #include <netinet/in.h>
@@ -22,8 +22,13 @@ enum {
     STAGE_LOCAL_RESOLVED,
     STAGE_TRIED,   /* loop._connect_sock */
     STAGE_TOLD,    /* connected, or not */
+    STAGE_RACE_TOLD, /* the same of the race */
+    STAGE_RACED,   /* staggered_race of asyncio */
     STAGE_MADE,    /* connection_made has run */
 };
+
+/* vars of the coroutine */
+enum { VAR_CONNECTING, VAR_RACE };
 
 static const char *const connect_names[CONN_ARGS] = {
     "protocol_factory", "host", "port", "ssl", "family", "proto", "flags",
@@ -273,8 +278,10 @@ connect_give_up(ConnectingObject *self)
                                     "create_connection failed", flat);
     }
     else if (flat != NULL && PyList_GET_SIZE(flat) == 0) {
-        exc = PyObject_CallFunction(PyExc_TimeoutError, "s",
-                                    "create_connection failed");
+        exc = fa_connect_times_out()
+                  ? PyObject_CallFunction(PyExc_TimeoutError, "s",
+                                          "create_connection failed")
+                  : PySequence_GetItem(flat, 0); // IndexError
     }
     else if (flat != NULL) {
         exc = connect_combined(flat);
@@ -384,6 +391,106 @@ connect_tried(CoroObject *co, ConnectingObject *self, PyObject *value)
     return connect_next(co, self);
 }
 
+/* -- happy eyeballs -------------------------------------------------------------------------------- */
+
+/* [partial(loop._connect_sock, exceptions, info, local) for info in infos] (new) */
+static PyObject *
+connect_racers(ConnectingObject *self)
+{
+    PyObject *local = self->local ? self->local : Py_None;
+    PyObject *method = PyObject_GetAttr((PyObject *)self->loop,
+                                        self->st->str__connect_sock);
+    PyObject *racers = method == NULL ? NULL : PyList_New(0);
+    for (Py_ssize_t i = 0; racers && i < PyList_GET_SIZE(self->infos); i++) {
+        PyObject *racer = PyObject_CallFunctionObjArgs(
+            self->st->partial, method, self->exceptions,
+            PyList_GET_ITEM(self->infos, i), local, NULL);
+        if (racer == NULL || PyList_Append(racers, racer) < 0) {
+            Py_CLEAR(racers);
+        }
+        Py_XDECREF(racer);
+    }
+    Py_XDECREF(method);
+    return racers;
+}
+
+/* await staggered.staggered_race(racers, delay, loop=loop) */
+static PySendResult
+connect_race_by_asyncio(CoroObject *co, ConnectingObject *self, PyObject *delay)
+{
+    PyObject *module = PyObject_GetAttrString(self->st->mod_base_events,
+                                              "staggered");
+    PyObject *method = module == NULL
+                           ? NULL
+                           : PyObject_GetAttrString(module, "staggered_race");
+    PyObject *racers = method == NULL ? NULL : connect_racers(self);
+    PyObject *args = racers == NULL ? NULL : PyTuple_Pack(2, racers, delay);
+    PyObject *keywords = args == NULL ? NULL
+                                      : Py_BuildValue("{sO}", "loop",
+                                                      self->loop);
+    PyObject *aw = keywords == NULL ? NULL
+                                    : PyObject_Call(method, args, keywords);
+    Py_XDECREF(module);
+    Py_XDECREF(method);
+    Py_XDECREF(racers);
+    Py_XDECREF(args);
+    Py_XDECREF(keywords);
+    return aw == NULL ? PYGEN_ERROR : coro_await(co, STAGE_RACED, aw);
+}
+
+/* sock = (await staggered_race(...))[0] */
+static PySendResult
+connect_raced(CoroObject *co, ConnectingObject *self, PyObject *value)
+{
+    PyObject *zero = value == NULL ? NULL : PyLong_FromLong(0);
+    PyObject *sock = zero == NULL ? NULL : PyObject_GetItem(value, zero);
+    Py_XDECREF(zero);
+    if (sock == Py_None) {
+        Py_DECREF(sock);
+        return connect_give_up(self);
+    }
+    return connect_wrap(co, self, sock);
+}
+
+/* What the race says. */
+static PySendResult
+connect_race_goes(CoroObject *co, ConnectingObject *self, fa_connect how)
+{
+    switch (how) {
+        case CONNECT_DONE:
+            return connect_made(co, self);
+        case CONNECT_WAITS:
+            return coro_await(co, STAGE_RACE_TOLD, Py_NewRef(self->waiter));
+        case CONNECT_FAILED:
+            return connect_give_up(self);
+        default:
+            return PYGEN_ERROR;
+    }
+}
+
+static PySendResult
+connect_race(CoroObject *co, ConnectingObject *self, PyObject *delay)
+{
+    if (!race_is_plain(self, delay)) {
+        return connect_race_by_asyncio(co, self, delay);
+    }
+    co->vars[VAR_RACE] = race_new(self, delay);
+    return co->vars[VAR_RACE] == NULL
+               ? PYGEN_ERROR
+               : connect_race_goes(co, self, race_begin(co->vars[VAR_RACE]));
+}
+
+/* The future has been told, or the waiting for it was ended by an exception. */
+static PySendResult
+connect_race_told(CoroObject *co, ConnectingObject *self, PyObject *value)
+{
+    if (value == NULL) {
+        race_drop(co->vars[VAR_RACE]);
+        return PYGEN_ERROR;
+    }
+    return connect_race_goes(co, self, race_told(co->vars[VAR_RACE]));
+}
+
 /* -- where to ------------------------------------------------------------------------------------- */
 
 /* if not infos: raise OSError. 1, or 0 with an exception. */
@@ -397,30 +504,42 @@ connect_check_infos(PyObject *infos)
     return any > 0;
 }
 
+/* Bring the addresses in the order that is wanted: with happy eyeballs the
+   families in turn, if nothing is said about it. 0 or -1. */
+static int
+connect_interleave(ConnectingObject *self, int races)
+{
+    PyObject *given = connect_arg(self, CONN_INTERLEAVE), *ordered;
+    int wanted = given == NULL ? races : PyObject_IsTrue(given);
+    if (wanted <= 0) {
+        return wanted;
+    }
+    PyObject *count = given == NULL ? PyLong_FromLong(1) : Py_NewRef(given);
+    ordered = count == NULL ? NULL
+                            : interleave_infos(self->st, self->infos, count);
+    Py_XDECREF(count);
+    if (ordered == NULL) {
+        return -1;
+    }
+    Py_SETREF(self->infos, ordered);
+    return 0;
+}
+
 /* All is resolved: bring them in order and begin. */
 static PySendResult
 connect_first(CoroObject *co, ConnectingObject *self)
 {
-    PyObject *interleave = connect_arg(self, CONN_INTERLEAVE);
-    int wanted = interleave == NULL ? 0 : PyObject_IsTrue(interleave);
-    if (wanted < 0) {
+    PyObject *delay = connect_arg(self, CONN_EYEBALLS_DELAY);
+    if (connect_interleave(self, delay != NULL) < 0) {
         return PYGEN_ERROR;
-    }
-    if (wanted) {
-        PyObject *ordered = PyObject_CallMethod(
-            self->st->mod_base_events, "_interleave_addrinfos", "OO",
-            self->infos, interleave);
-        if (ordered == NULL) {
-            return PYGEN_ERROR;
-        }
-        Py_SETREF(self->infos, ordered);
     }
     PyObject *list = PySequence_List(self->infos);
     if (list == NULL) {
         return PYGEN_ERROR;
     }
     Py_SETREF(self->infos, list);
-    return connect_next(co, self);
+    return delay == NULL ? connect_next(co, self)
+                         : connect_race(co, self, delay);
 }
 
 static PySendResult
@@ -502,8 +621,7 @@ connect_check_ssl(ConnectingObject *self)
     return usable;
 }
 
-/* Is it left to asyncio from the start? With happy eyeballs it is the race that
-   matters; but a single address runs alone, and is not asked for here. */
+/* Is it left to asyncio from the start? */
 static int
 connect_is_unusual(ConnectingObject *self)
 {
@@ -551,9 +669,6 @@ connect_begin(CoroObject *co, ConnectingObject *self)
     if (connect_is_literal(self)) {
         return connect_next(co, self);
     }
-    if (connect_arg(self, CONN_EYEBALLS_DELAY) != NULL) {
-        return connect_forward(co, self);
-    }
     PyObject *host = connect_arg(self, CONN_HOST);
     PyObject *port = connect_arg(self, CONN_PORT);
     return connect_resolve(co, self,
@@ -598,7 +713,7 @@ connect_begin_unix(CoroObject *co, ConnectingObject *self)
 static PySendResult
 connect_turn(CoroObject *co, PyObject *value, PyObject **result)
 {
-    ConnectingObject *self = (ConnectingObject *)co->vars[0];
+    ConnectingObject *self = (ConnectingObject *)co->vars[VAR_CONNECTING];
     switch (co->stage) {
         case STAGE_BEGIN:
             return self->unix_path ? connect_begin_unix(co, self)
@@ -611,6 +726,10 @@ connect_turn(CoroObject *co, PyObject *value, PyObject **result)
             return connect_tried(co, self, value);
         case STAGE_TOLD:
             return connect_told(co, self, value);
+        case STAGE_RACE_TOLD:
+            return connect_race_told(co, self, value);
+        case STAGE_RACED:
+            return connect_raced(co, self, value);
         case STAGE_MADE:
             return wrap_finish(self->st, self->transport, self->protocol,
                                value, result);

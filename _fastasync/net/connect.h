@@ -7,6 +7,8 @@
    connect.c   create_connection, create_unix_connection: the steps
    wrap.c      connect_accepted_socket, and transports for Python sockets
    connecting.c  the object that holds what such a coroutine knows, and its fd
+   interleave.c  addresses of all families in turn
+   staggered.c  the race of happy eyeballs: several attempts at a time
 
    Everywhere: whatever is not simple and certain is left to asyncio's own
    function, called with the same arguments. */
@@ -32,6 +34,9 @@ FA_INTERNAL int plain_names(const LoopObject *loop, PyObject *name,
                             PyObject *stock);
 FA_INTERNAL int plain_connects(const LoopObject *loop);
 FA_INTERNAL int plain_ipaddr_info(fa_state *st);
+
+/* Is module.name a Python function of that module itself? */
+FA_INTERNAL int plain_own_function(PyObject *module, const char *name);
 
 /* -- addr.c ---------------------------------------------------------------------- */
 
@@ -104,6 +109,9 @@ typedef struct {
     uint8_t waits;         /* the waiter has not been told yet */
     uint8_t watching;      /* FA_OUT of the fd */
     int known;             /* waits without watching: how it went, 0 or -errno */
+    PyObject *race;        /* strong or NULL: it is the attempt of a race, which
+                              is told in place of a waiter; then `next` is its
+                              number there */
 } ConnectingObject;
 
 FA_INTERNAL ConnectingObject *connecting_new(LoopObject *loop,
@@ -136,6 +144,44 @@ FA_INTERNAL PyObject *connecting_python_socket(ConnectingObject *self);
    current one. */
 FA_INTERNAL int connecting_transport(ConnectingObject *self,
                                      PyObject *context);
+
+/* -- interleave.c ------------------------------------------------------------------ */
+
+/* base_events._interleave_addrinfos(infos, first_family_count) (new); `infos` is
+   a list. */
+FA_INTERNAL PyObject *interleave_infos(fa_state *st, PyObject *infos,
+                                       PyObject *first_family_count);
+
+/* -- staggered.c ------------------------------------------------------------------- */
+
+/* May the addresses whole->infos be raced for here? No if asyncio's race has been
+   replaced, if one of them is not simple, or if `delay` is not a number of
+   seconds. 1 or 0; no errors. */
+FA_INTERNAL int race_is_plain(ConnectingObject *whole, PyObject *delay);
+
+/* A race for whole->infos (new): the next attempt begins `delay` seconds after
+   the last one, or when that has failed. What fails is kept in
+   whole->exceptions. */
+FA_INTERNAL PyObject *race_new(ConnectingObject *whole, PyObject *delay);
+
+/* Begin. CONNECT_DONE: somebody has won and `whole` has the fd. CONNECT_FAILED:
+   all have failed. CONNECT_WAITS: the future whole->waiter will be told.
+   CONNECT_ERROR: an exception ends everything. Unless it waits, nothing is left
+   of the race. */
+FA_INTERNAL fa_connect race_begin(PyObject *race);
+
+/* The future has been told. */
+FA_INTERNAL fa_connect race_told(PyObject *race);
+
+/* An attempt (attempt->race is not NULL) has ended so: DONE, FAILED or ERROR.
+   0 or -1. */
+FA_INTERNAL int race_hear(ConnectingObject *attempt, fa_connect how);
+
+/* Give it up: every attempt is dropped, nothing will be told. Keeps the raised
+   exception. May run Python code. */
+FA_INTERNAL void race_drop(PyObject *race);
+
+FA_INTERNAL int race_type_init(PyObject *module, fa_state *st);
 
 /* -- wrap.c ------------------------------------------------------------------------ */
 

@@ -22,6 +22,34 @@
 
 #include "base/errors.h"
 
+/* -- the fd ------------------------------------------------------------------------------ */
+
+static void
+connecting_unwatch(ConnectingObject *self)
+{
+    self->waits = 0;
+    if (!self->watching) {
+        return;
+    }
+    self->watching = 0;
+    // the number may be another's by now if somebody has closed ours
+    if (loop_io_watcher(self->loop, self->fd, FA_OUT) == (PyObject *)self) {
+        loop_io_stop(self->loop, self->fd, FA_OUT);
+    }
+}
+
+/* Nothing is watched, the fd is closed. Keeps the raised exception. */
+static void
+connecting_close(ConnectingObject *self)
+{
+    PyObject *error = fa_err_take();
+    connecting_unwatch(self);
+    int fd = self->fd;
+    self->fd = -1;
+    os_close(fd);
+    fa_err_restore(error);
+}
+
 /* -- new, traverse, clear, dealloc --------------------------------------------------- */
 
 ConnectingObject *
@@ -58,6 +86,7 @@ Connecting_traverse(ConnectingObject *self, visitproc visit, void *arg)
     Py_VISIT(self->waiter);
     Py_VISIT(self->transport);
     Py_VISIT(self->protocol);
+    Py_VISIT(self->race);
     return 0;
 }
 
@@ -76,6 +105,7 @@ Connecting_clear(ConnectingObject *self)
     Py_CLEAR(self->waiter);
     Py_CLEAR(self->transport);
     Py_CLEAR(self->protocol);
+    Py_CLEAR(self->race);
     return 0;
 }
 
@@ -84,6 +114,9 @@ Connecting_dealloc(ConnectingObject *self)
 {
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
+    if (self->fd >= 0) {
+        connecting_close(self); // connecting_drop would hold this object
+    }
     Connecting_clear(self);
     Py_CLEAR(self->loop); // last: giving up needs it
     type->tp_free(self);
@@ -92,34 +125,14 @@ Connecting_dealloc(ConnectingObject *self)
 
 /* -- one attempt ----------------------------------------------------------------------- */
 
-static void
-connecting_unwatch(ConnectingObject *self)
-{
-    self->waits = 0;
-    if (!self->watching) {
-        return;
-    }
-    self->watching = 0;
-    // the number may be another's by now if somebody has closed ours
-    if (loop_io_watcher(self->loop, self->fd, FA_OUT) == (PyObject *)self) {
-        loop_io_stop(self->loop, self->fd, FA_OUT);
-    }
-}
-
 void
 connecting_drop(ConnectingObject *self)
 {
-    if (self->fd < 0) {
-        return;
+    if (self->fd >= 0) {
+        Py_INCREF(self); // the watcher's reference may be the last
+        connecting_close(self);
+        Py_DECREF(self);
     }
-    PyObject *error = fa_err_take();
-    Py_INCREF(self); // the watcher's reference may be the last
-    connecting_unwatch(self);
-    int fd = self->fd;
-    self->fd = -1;
-    os_close(fd);
-    fa_err_restore(error);
-    Py_DECREF(self);
 }
 
 /* The address as asyncio shows it (new). */
@@ -170,6 +183,27 @@ connecting_failed(ConnectingObject *self, PyObject *exc)
     return CONNECT_FAILED;
 }
 
+/* It is connected (0), or has failed (-errno): tell whom it concerns. 0 or -1. */
+static int
+connecting_tell(ConnectingObject *self, int error)
+{
+    fa_connect how = CONNECT_DONE;
+    if (error < 0) {
+        Py_XSETREF(self->failed, connecting_call_failed(self, error));
+        how = self->failed == NULL ? CONNECT_ERROR : CONNECT_FAILED;
+    }
+    if (self->race != NULL) {
+        return race_hear(self, how);
+    }
+    if (how == CONNECT_ERROR) {
+        return -1;
+    }
+    PyObject *waiter = Py_NewRef(self->waiter);
+    int rc = fa_set_result_unless_cancelled(self->st, waiter, Py_None);
+    Py_DECREF(waiter);
+    return rc;
+}
+
 /* fa_run: it is connected, or has failed. */
 static int
 connecting_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
@@ -180,32 +214,26 @@ connecting_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
     if (self->waits) { // not given up meanwhile
         int error = self->watching ? sock_error(self->fd) : self->known;
         connecting_unwatch(self);
-        PyObject *waiter = Py_NewRef(self->waiter);
-        if (error < 0) {
-            Py_XSETREF(self->failed, connecting_call_failed(self, error));
-            rc = self->failed == NULL ? -1 : 0;
-        }
-        if (rc == 0) {
-            rc = fa_set_result_unless_cancelled(self->st, waiter, Py_None);
-        }
-        Py_DECREF(waiter);
+        rc = connecting_tell(self, error);
     }
     Py_DECREF(op);
     return rc;
 }
 
-/* Have the future self->waiter told when the fd is writable, or, if it is
+/* Have the race or the future self->waiter told when the fd is writable, or, if it is
    known already how it went, in the next iteration. */
 static fa_connect
 connecting_wait(ConnectingObject *self, int is_known, int known)
 {
     LoopObject *loop = self->loop;
     PyObject *op = (PyObject *)self;
-    PyObject *waiter = fa_create_future(self->st, (PyObject *)loop);
-    if (waiter == NULL) {
-        return connecting_failed(self, NULL);
+    if (self->race == NULL) {
+        PyObject *waiter = fa_create_future(self->st, (PyObject *)loop);
+        if (waiter == NULL) {
+            return connecting_failed(self, NULL);
+        }
+        Py_XSETREF(self->waiter, waiter);
     }
-    Py_XSETREF(self->waiter, waiter);
     self->known = known;
     if (is_known) {
         if (loop_push(loop, connecting_ready, Py_NewRef(op), NULL) < 0) {

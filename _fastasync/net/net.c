@@ -17,6 +17,7 @@ net_types_init(PyObject *module, fa_state *st)
         pipe_types_init(module, st) < 0 ||
         connecting_type_init(module, st) < 0 ||
         process_type_init(module, st) < 0 ||
+        race_type_init(module, st) < 0 ||
         accept_functions_init(module) < 0)
     {
         return -1;

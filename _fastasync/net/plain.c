@@ -27,6 +27,18 @@ plain_function(fa_state *st, PyObject *func)
            PyFunction_GET_GLOBALS(func) == PyModule_GetDict(st->mod_socket);
 }
 
+int
+plain_own_function(PyObject *module, const char *name)
+{
+    if (!PyModule_Check(module)) {
+        return 0;
+    }
+    PyObject *dict = PyModule_GetDict(module);
+    PyObject *func = PyDict_GetItemString(dict, name); // borrowed
+    return func != NULL && PyFunction_Check(func) &&
+           PyFunction_GET_GLOBALS(func) == dict;
+}
+
 /* Does the class find that method of _socket.socket? */
 static int
 plain_method(fa_state *st, PyTypeObject *cls, const char *text)
