@@ -54,10 +54,12 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_create_server_getaddrinfo",
         # endpoints (the transport is ours)
         "create_datagram_endpoint",
-        # not ours yet: subprocesses, sendfile
+        # checks before, and words for the log (the spawning is ours)
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
+        # checks, and reading and writing where the kernel cannot (the native
+        # sending is ours)
         "sendfile",
         "_sendfile_fallback",
         "sock_sendfile",
@@ -68,6 +70,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_accept_connection2",
         "_sendfile_native",
         "_read_from_self",
+        # where a socket is not an ordinary one
         "_sock_read_done",
         "_sock_recv",
         "_sock_recv_into",

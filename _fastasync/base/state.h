@@ -25,7 +25,7 @@
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
     X(SocketTransport) X(SSLProtocolCore) X(SSLProtocol) X(SSLTransport) \
     X(ServerCore) X(Listener) X(ReadPipeTransport) X(WritePipeTransport) \
-    X(Connecting) X(Race) X(DatagramTransport) X(SubprocessTransport)
+    X(Connecting) X(DatagramTransport) X(SubprocessTransport) X(Race)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \

@@ -16,8 +16,8 @@ net_types_init(PyObject *module, fa_state *st)
         listener_type_init(module, st) < 0 ||
         pipe_types_init(module, st) < 0 ||
         connecting_type_init(module, st) < 0 ||
-        race_type_init(module, st) < 0 ||
         process_type_init(module, st) < 0 ||
+        race_type_init(module, st) < 0 ||
         accept_functions_init(module) < 0)
     {
         return -1;
