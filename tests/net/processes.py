@@ -41,9 +41,8 @@ def plain(text):
     text = re.sub(r"pid[ =]\d+", "pid N", support.plain(text))
     text = re.sub(r"process \d+", "process N", text)
     text = re.sub(r"name=\d+", "name=N", text)
-    return re.sub(
-        r"_Unix(?=ReadPipe|WritePipe|Subprocess)", "", text
-    )
+    text = text.replace("_UnixSubprocessTransport", "ProcessTransport")
+    return re.sub(r"_Unix(?=ReadPipe|WritePipe)", "", text)
 
 
 def why(error):
