@@ -128,10 +128,17 @@ process_watch(PyObject *transport, LoopObject *loop)
         }
         self->pidfd = fd;
     }
-    return loop_io_start(loop, self->pidfd, FA_IN, exitwatch_ready,
-                         transport) < 0
-               ? -1
-               : 1;
+    if (loop_io_start(loop, self->pidfd, FA_IN, exitwatch_ready,
+                      transport) < 0)
+    {
+        if (!PyErr_ExceptionMatches(PyExc_OSError)) {
+            return -1;
+        }
+        PyErr_Clear(); // the poller will not have it: a thread does not need it
+        exitwatch_stop(self);
+        return 0;
+    }
+    return 1;
 }
 
 void

@@ -157,8 +157,9 @@ FA_INTERNAL PyObject *process_new(LoopObject *loop, PyObject *protocol,
                                   const fa_popen *what, PyObject *waiter,
                                   PyObject *extra);
 
-/* Learn of its end. 1; 0 where the kernel has no pidfd for it (then
-   transport._process_exited(code) must be called by other means); -1. */
+/* Learn of its end. 1; 0 where the kernel has no pidfd for it or will not watch
+   it (then transport._process_exited(code) must be called by other means);
+   -1. */
 FA_INTERNAL int process_watch(PyObject *transport, LoopObject *loop);
 
 /* All types of this room. 0 or -1. */

@@ -309,7 +309,8 @@ process_wake(ProcessObject *self)
     return rc;
 }
 
-/* Are all pipes connected and lost again? 1, 0 or -1. */
+/* Are all pipes connected and lost again? Where they could not be connected,
+   asyncio up to 3.13 waits for ever. 1, 0 or -1. */
 static int
 process_pipes_gone(ProcessObject *self)
 {
@@ -317,6 +318,9 @@ process_pipes_gone(ProcessObject *self)
     Py_ssize_t at = 0;
     while (PyDict_Next(self->pipes, &at, &fd, &pipe)) {
         if (pipe == Py_None) {
+            if (self->pipes_failed) {
+                continue;
+            }
             return 0;
         }
         PyObject *gone = PyObject_GetAttr(pipe, self->st->str_disconnected);

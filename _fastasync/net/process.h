@@ -32,6 +32,7 @@ typedef struct {
     int child;           /* the pid as a number, 0 = none */
     int code;            /* exitwatch.c: the exit code on its way */
     int hops;            /* and through how many more iterations it goes */
+    uint8_t pipes_failed; /* connecting the pipes has failed: none will come */
 } ProcessObject;
 
 /* -- popen.c ------------------------------------------------------------------- */

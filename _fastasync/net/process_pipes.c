@@ -146,6 +146,7 @@ process_connect_failed(CoroObject *co, PyObject **result)
         return PYGEN_ERROR;
     }
     PyObject *error = fa_err_take();
+    ((ProcessObject *)co->vars[0])->pipes_failed = 1;
     int rc = process_drop_pipes((ProcessObject *)co->vars[0]);
     if (rc == 0) {
         rc = process_tell_waiter(co, error);
