@@ -88,6 +88,17 @@ tls_process_outgoing(TlsObject *self)
 
 /* -- sending -------------------------------------------------------------------- */
 
+/* The connection below is lost: nothing more goes there, so that one write()
+   is one write that comes too late (and counted), as in asyncio. */
+static void
+tls_drop_if_lost(TlsObject *self)
+{
+    TransportObject *lower = tls_lower(self);
+    if (FA_UNLIKELY(lower != NULL && lower->conn_lost)) {
+        writebuf_clear(&self->out);
+    }
+}
+
 /* Give OpenSSL what `out` holds. `open`: the transport below took more when this
    began, so it gets all of it, as by the one write() that asyncio makes. 0 or
    -1. */
@@ -101,6 +112,7 @@ tls_encrypt_all(TlsObject *self, int open, int all)
                 if (tls_lower_send(self) < 0) {
                     return -1;
                 }
+                tls_drop_if_lost(self);
                 continue; // somebody may have dropped the rest
             }
             if (!all) {

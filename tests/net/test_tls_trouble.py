@@ -203,6 +203,22 @@ def test_peer_that_resets(run):
     assert messages(run) == []
 
 
+def test_a_large_write_that_comes_too_late_is_one(run, caplog):
+    """The transport below warns from its sixth late write on."""
+    async def main():
+        server = Proto()
+        async with serving(lambda: server) as address:
+            sock = await asyncio.to_thread(raw_client, address)
+            await server.made
+            vanish(sock)
+            server.transport.write(bytes(20_000_000))
+            server.transport.write(bytes(20_000_000))
+            await server.lost
+
+    run(main)
+    assert "socket.send()" not in caplog.text
+
+
 def test_end_of_file_without_close_notify(run):
     """Unclean, but not an error in asyncio."""
     async def main():
