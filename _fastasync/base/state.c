@@ -29,7 +29,7 @@ fa_type_new(PyObject *module, PyType_Spec *spec, PyObject *bases,
 /* Loops over tables and not a statement per name: there are hundreds of them,
    and a compiler takes minutes for such a function with sanitizers. */
 
-static const size_t state_types[] = {
+static const size_t state_type_rows[] = {
 #define X(name) offsetof(fa_state, name##Type),
     FA_TYPES(X)
 #undef X
@@ -38,7 +38,7 @@ static const size_t state_types[] = {
 static const struct {
     size_t field;
     const char *text;
-} state_names[] = {
+} state_name_rows[] = {
 #define X(name) {offsetof(fa_state, str_##name), #name},
     FA_NAMES(X)
 #undef X
@@ -47,14 +47,14 @@ static const struct {
 static const struct {
     size_t field;
     const char *module, *attr;
-} state_imports[] = {
+} state_import_rows[] = {
 #define X(field, module, attr) {offsetof(fa_state, field), module, attr},
     FA_IMPORTS(X)
 #undef X
 };
 
 /* Those that have no list. */
-static const size_t state_others[] = {
+static const size_t state_other_fields[] = {
     offsetof(fa_state, current_tasks),
     offsetof(fa_state, c_swap_current_task),
     offsetof(fa_state, kw_context),
@@ -106,16 +106,16 @@ fa_state_init(fa_state *st)
         return -1;
     }
     Py_DECREF(asyncio);
-    for (size_t i = 0; i < COUNT(state_names); i++) {
-        PyObject *name = PyUnicode_InternFromString(state_names[i].text);
+    for (size_t i = 0; i < COUNT(state_name_rows); i++) {
+        PyObject *name = PyUnicode_InternFromString(state_name_rows[i].text);
         if (name == NULL) {
             return -1;
         }
-        *state_object(st, state_names[i].field) = name;
+        *state_object(st, state_name_rows[i].field) = name;
     }
-    for (size_t i = 0; i < COUNT(state_imports); i++) {
-        if (state_import(state_object(st, state_imports[i].field),
-                         state_imports[i].module, state_imports[i].attr) < 0)
+    for (size_t i = 0; i < COUNT(state_import_rows); i++) {
+        if (state_import(state_object(st, state_import_rows[i].field),
+                         state_import_rows[i].module, state_import_rows[i].attr) < 0)
         {
             return -1;
         }
@@ -128,14 +128,14 @@ fa_state_init(fa_state *st)
 int
 fa_state_traverse(fa_state *st, visitproc visit, void *arg)
 {
-    for (size_t i = 0; i < COUNT(state_types); i++) {
-        Py_VISIT(*state_type(st, state_types[i]));
+    for (size_t i = 0; i < COUNT(state_type_rows); i++) {
+        Py_VISIT(*state_type(st, state_type_rows[i]));
     }
-    for (size_t i = 0; i < COUNT(state_imports); i++) {
-        Py_VISIT(*state_object(st, state_imports[i].field));
+    for (size_t i = 0; i < COUNT(state_import_rows); i++) {
+        Py_VISIT(*state_object(st, state_import_rows[i].field));
     }
-    for (size_t i = 0; i < COUNT(state_others); i++) {
-        Py_VISIT(*state_object(st, state_others[i]));
+    for (size_t i = 0; i < COUNT(state_other_fields); i++) {
+        Py_VISIT(*state_object(st, state_other_fields[i]));
     }
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
@@ -146,17 +146,17 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
 void
 fa_state_clear(fa_state *st)
 {
-    for (size_t i = 0; i < COUNT(state_types); i++) {
-        Py_CLEAR(*state_type(st, state_types[i]));
+    for (size_t i = 0; i < COUNT(state_type_rows); i++) {
+        Py_CLEAR(*state_type(st, state_type_rows[i]));
     }
-    for (size_t i = 0; i < COUNT(state_names); i++) {
-        Py_CLEAR(*state_object(st, state_names[i].field));
+    for (size_t i = 0; i < COUNT(state_name_rows); i++) {
+        Py_CLEAR(*state_object(st, state_name_rows[i].field));
     }
-    for (size_t i = 0; i < COUNT(state_imports); i++) {
-        Py_CLEAR(*state_object(st, state_imports[i].field));
+    for (size_t i = 0; i < COUNT(state_import_rows); i++) {
+        Py_CLEAR(*state_object(st, state_import_rows[i].field));
     }
-    for (size_t i = 0; i < COUNT(state_others); i++) {
-        Py_CLEAR(*state_object(st, state_others[i]));
+    for (size_t i = 0; i < COUNT(state_other_fields); i++) {
+        Py_CLEAR(*state_object(st, state_other_fields[i]));
     }
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
