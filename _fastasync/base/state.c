@@ -115,7 +115,8 @@ fa_state_init(fa_state *st)
     }
     for (size_t i = 0; i < COUNT(state_import_rows); i++) {
         if (state_import(state_object(st, state_import_rows[i].field),
-                         state_import_rows[i].module, state_import_rows[i].attr) < 0)
+                         state_import_rows[i].module,
+                         state_import_rows[i].attr) < 0)
         {
             return -1;
         }
