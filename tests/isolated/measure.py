@@ -23,6 +23,8 @@ import ctypes
 import gc
 import os
 import sys
+import threading
+import time
 import warnings
 
 WARM = 4
@@ -84,7 +86,16 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def settle_threads():
+    """A thread that was joined may still be taking itself apart."""
+    for _ in range(100):
+        if len(os.listdir("/proc/self/task")) <= threading.active_count():
+            return
+        time.sleep(0.001)
+
+
 def count():
+    settle_threads()
     gc.collect()
     counts = {
         "fds": len(os.listdir("/proc/self/fd")),
