@@ -203,3 +203,18 @@ fa_base_slots_clear(PyTypeObject *base, PyObject *self)
         }
     }
 }
+
+void
+fa_finalized_dealloc(PyObject *self, inquiry clear, PyTypeObject *base)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+        return; // resurrected
+    }
+    PyObject_GC_UnTrack(self);
+    PyObject_ClearWeakRefs(self);
+    clear(self);
+    fa_base_slots_clear(base, self);
+    type->tp_free(self);
+    Py_DECREF(type);
+}

@@ -204,7 +204,6 @@
     X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
     X(mod_subprocess, "subprocess", NULL) \
     X(Popen, "subprocess", "Popen") \
-    X(FileIO, "_io", "FileIO") \
     X(allocate_lock, "_thread", "allocate_lock") \
     X(asyncio_UnixSubprocess, "asyncio.unix_events", \
       "_UnixSubprocessTransport") \
@@ -399,5 +398,10 @@ FA_INTERNAL void fa_state_clear(fa_state *st);
 FA_INTERNAL int fa_base_slots_visit(PyTypeObject *base, PyObject *self,
                                     visitproc visit, void *arg);
 FA_INTERNAL void fa_base_slots_clear(PyTypeObject *base, PyObject *self);
+
+/* tp_dealloc of such a type, and of any that has a finalizer and weak references:
+   `clear` is its tp_clear; `base` may be NULL. */
+FA_INTERNAL void fa_finalized_dealloc(PyObject *self, inquiry clear,
+                                      PyTypeObject *base);
 
 #endif

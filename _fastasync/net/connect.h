@@ -35,6 +35,10 @@ FA_INTERNAL int plain_names(const LoopObject *loop, PyObject *name,
 FA_INTERNAL int plain_connects(const LoopObject *loop);
 FA_INTERNAL int plain_ipaddr_info(fa_state *st);
 
+/* Does socket.socket find these methods in _socket.socket? 1 or 0. */
+FA_INTERNAL int plain_methods(fa_state *st, const char *const *names,
+                              size_t count);
+
 /* Is module.name a Python function of that module itself? */
 FA_INTERNAL int plain_own_function(PyObject *module, const char *name);
 

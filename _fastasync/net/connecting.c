@@ -313,24 +313,16 @@ connecting_told(ConnectingObject *self)
 PyObject *
 connecting_python_socket(ConnectingObject *self)
 {
-    PyObject *cls = PyObject_GetAttr(self->st->mod_socket,
-                                     self->st->str_socket);
-    PyObject *sock = cls == NULL
-                         ? NULL
-                         : PyObject_CallFunction(cls, "iiii", self->family,
-                                                 SOCK_STREAM, self->proto,
-                                                 self->fd);
-    Py_XDECREF(cls);
+    PyObject *sock = python_socket_new(self->st, self->family, SOCK_STREAM,
+                                       self->proto, self->fd);
     if (sock == NULL) {
         connecting_drop(self);
         return NULL;
     }
     self->fd = -1; // it is the object's now
-    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
-    if (res == NULL) {
+    if (python_socket_unblock(sock) < 0) {
         Py_CLEAR(sock);
     }
-    Py_XDECREF(res);
     return sock;
 }
 

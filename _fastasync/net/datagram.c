@@ -176,20 +176,8 @@ DatagramTransport_clear(DatagramObject *self)
 static void
 DatagramTransport_dealloc(DatagramObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    fa_state *st = self->t.st;
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return; // resurrected
-    }
-    PyObject_GC_UnTrack(self);
-    if (self->t.weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    DatagramTransport_clear(self);
-    fa_base_slots_clear((PyTypeObject *)st->asyncio_FlowControl,
-                        (PyObject *)self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)DatagramTransport_clear,
+                         (PyTypeObject *)self->t.st->asyncio_FlowControl);
 }
 
 /* -- tables ------------------------------------------------------------------------------ */

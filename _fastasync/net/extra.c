@@ -218,22 +218,27 @@ transport_adopt(TransportObject *self, PyObject *sock)
     return extra_keep_peer(self);
 }
 
-/* socket.socket(family, type, proto[, fileno]) (new). */
-static PyObject *
-extra_new_socket(TransportObject *self, int with_fd)
+PyObject *
+python_socket_new(fa_state *st, int family, int type, int proto, int fd)
 {
-    PyObject *cls = PyObject_GetAttr(self->st->mod_socket,
-                                     self->st->str_socket);
+    PyObject *cls = PyObject_GetAttr(st->mod_socket, st->str_socket);
     if (cls == NULL) {
         return NULL;
     }
-    PyObject *sock = with_fd ? PyObject_CallFunction(cls, "iiii", self->family,
-                                                     self->type, self->proto,
-                                                     self->fd)
-                             : PyObject_CallFunction(cls, "iii", self->family,
-                                                     self->type, self->proto);
+    PyObject *sock =
+        fd >= 0
+            ? PyObject_CallFunction(cls, "iiii", family, type, proto, fd)
+            : PyObject_CallFunction(cls, "iii", family, type, proto);
     Py_DECREF(cls);
     return sock;
+}
+
+int
+python_socket_unblock(PyObject *sock)
+{
+    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
 }
 
 PyObject *
@@ -242,7 +247,8 @@ transport_sock(TransportObject *self)
     if (self->sock != NULL || !self->owns_fd) {
         return self->alive ? self->sock : NULL;
     }
-    PyObject *sock = extra_new_socket(self, 1);
+    PyObject *sock = python_socket_new(self->st, self->family, self->type,
+                                       self->proto, self->fd);
     if (sock == NULL) {
         return NULL;
     }
@@ -255,12 +261,7 @@ transport_sock(TransportObject *self)
     self->owns_fd = 0;
     self->sock = sock;
     self->fd_cell = transport_find_cell(self, sock);
-    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
-    if (res == NULL) {
-        return NULL;
-    }
-    Py_DECREF(res);
-    return self->sock;
+    return python_socket_unblock(sock) < 0 ? NULL : self->sock;
 }
 
 /* A socket object for a connection that was closed before anybody asked. */
@@ -270,7 +271,8 @@ extra_closed_socket(TransportObject *self)
     if (self->family == 0) {
         Py_RETURN_NONE; // there never was one
     }
-    PyObject *sock = extra_new_socket(self, 0);
+    PyObject *sock = python_socket_new(self->st, self->family, self->type,
+                                       self->proto, -1);
     PyObject *res = sock == NULL ? NULL
                                  : PyObject_CallMethodNoArgs(
                                        sock, self->st->str_close);

@@ -202,18 +202,8 @@ Pipe_traverse(TransportObject *self, visitproc visit, void *arg)
 void
 Pipe_dealloc(TransportObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return; // resurrected
-    }
-    PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    transport_clear(self);
-    fa_base_slots_clear(pipe_base(self), (PyObject *)self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)transport_clear,
+                         pipe_base(self));
 }
 
 /* -- engine -------------------------------------------------------------------------- */

@@ -39,19 +39,22 @@ plain_own_function(PyObject *module, const char *name)
            PyFunction_GET_GLOBALS(func) == dict;
 }
 
-/* Does the class find that method of _socket.socket? */
-static int
-plain_method(fa_state *st, PyTypeObject *cls, const char *text)
+int
+plain_methods(fa_state *st, const char *const *names, size_t count)
 {
-    PyObject *name = PyUnicode_FromString(text);
-    if (name == NULL) {
-        PyErr_Clear();
-        return 0;
+    PyTypeObject *cls = (PyTypeObject *)st->socket_class;
+    PyTypeObject *stock = (PyTypeObject *)st->socket_type;
+    int plain = 1;
+    for (size_t i = 0; plain && i < count; i++) {
+        PyObject *name = PyUnicode_InternFromString(names[i]);
+        if (name == NULL) {
+            PyErr_Clear();
+            return 0;
+        }
+        plain = _PyType_Lookup(cls, name) == _PyType_Lookup(stock, name);
+        Py_DECREF(name);
     }
-    PyObject *found = _PyType_Lookup(cls, name); // borrowed
-    PyObject *stock = _PyType_Lookup((PyTypeObject *)st->socket_type, name);
-    Py_DECREF(name);
-    return found == stock;
+    return plain;
 }
 
 /* socket.socket as the standard library has it. */
@@ -65,12 +68,8 @@ plain_class_look(fa_state *st, PyTypeObject *cls)
     if ((PyObject *)cls->tp_base != st->socket_type) {
         return 0;
     }
-    for (size_t i = 0; i < FA_ARRAY_LEN(methods); i++) {
-        if (!plain_method(st, cls, methods[i])) {
-            return 0;
-        }
-    }
-    return plain_function(st, _PyType_Lookup(cls, st->str___init__));
+    return plain_methods(st, methods, FA_ARRAY_LEN(methods)) &&
+           plain_function(st, _PyType_Lookup(cls, st->str___init__));
 }
 
 static int

@@ -178,7 +178,7 @@ popen_make_files(popen_call *call)
         if (call->ours[i] < 0) {
             continue;
         }
-        PyObject *file = PyObject_CallFunction(st->FileIO, "is", call->ours[i],
+        PyObject *file = PyObject_CallFunction(st->FileIO_type, "is", call->ours[i],
                                                i == 0 ? "wb" : "rb");
         if (file == NULL) {
             return POPEN_FAILED;

@@ -207,17 +207,8 @@ Process_finalize(PyObject *op)
 static void
 Process_dealloc(ProcessObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return; // resurrected
-    }
-    PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    Process_clear(self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)Process_clear,
+                         NULL);
 }
 
 /* -- what happens to the child -------------------------------------------------------- */

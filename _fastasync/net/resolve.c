@@ -136,6 +136,21 @@ resolve_hints(PyObject *const hints[4])
     return tuple;
 }
 
+/* A coroutine of that kind (new); `hints`, a tuple or NULL, is taken over. */
+static PyObject *
+resolve_new(LoopObject *loop, const fa_coro_kind *kind, PyObject *first,
+            PyObject *second, PyObject *hints)
+{
+    CoroObject *co = coro_new(loop->st, kind, (PyObject *)loop, first);
+    if (co == NULL) {
+        Py_XDECREF(hints);
+        return NULL;
+    }
+    co->vars[NAME_SECOND] = Py_NewRef(second);
+    co->vars[NAME_HINTS] = hints;
+    return (PyObject *)co;
+}
+
 PyObject *
 resolve_getaddrinfo(LoopObject *loop, PyObject *host, PyObject *port,
                     PyObject *const hints[4])
@@ -147,15 +162,7 @@ resolve_getaddrinfo(LoopObject *loop, PyObject *host, PyObject *port,
             return NULL;
         }
     }
-    CoroObject *co = coro_new(loop->st, &getaddrinfo_kind, (PyObject *)loop,
-                              host);
-    if (co == NULL) {
-        Py_XDECREF(tuple);
-        return NULL;
-    }
-    co->vars[NAME_SECOND] = Py_NewRef(port);
-    co->vars[NAME_HINTS] = tuple;
-    return (PyObject *)co;
+    return resolve_new(loop, &getaddrinfo_kind, host, port, tuple);
 }
 
 /* -- getnameinfo ---------------------------------------------------------------------- */
@@ -297,13 +304,5 @@ resolve_ensure(LoopObject *loop, PyObject *address, PyObject *const hints[4],
     if (tuple == NULL) {
         return NULL;
     }
-    CoroObject *co = coro_new(loop->st, &ensure_kind, (PyObject *)loop,
-                              address);
-    if (co == NULL) {
-        Py_DECREF(tuple);
-        return NULL;
-    }
-    co->vars[NAME_SECOND] = Py_NewRef(asked);
-    co->vars[NAME_HINTS] = tuple;
-    return (PyObject *)co;
+    return resolve_new(loop, &ensure_kind, address, asked, tuple);
 }

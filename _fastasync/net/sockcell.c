@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "base/errors.h"
+#include "net/connect.h"
 
 enum { LAYOUT_UNKNOWN, LAYOUT_KNOWN, LAYOUT_STRANGE };
 
@@ -100,21 +101,9 @@ sockcell_plain_slow(fa_state *st)
         "recv", "recv_into", "recvfrom", "recvfrom_into", "send", "sendto",
         "fileno", "gettimeout", "getsockopt", "connect",
     };
-    PyTypeObject *cls = (PyTypeObject *)st->socket_class;
-    int plain = 1;
-    for (size_t i = 0; plain && i < FA_ARRAY_LEN(names); i++) {
-        PyObject *name = PyUnicode_InternFromString(names[i]);
-        if (name == NULL) {
-            PyErr_Clear();
-            return 0;
-        }
-        PyObject *found = _PyType_Lookup(cls, name);
-        plain = found == _PyType_Lookup((PyTypeObject *)st->socket_type, name);
-        Py_DECREF(name);
-    }
-    st->sock_plain = plain;
-    st->sock_version = fa_type_version(cls);
-    return plain;
+    st->sock_plain = plain_methods(st, names, FA_ARRAY_LEN(names));
+    st->sock_version = fa_type_version((PyTypeObject *)st->socket_class);
+    return st->sock_plain;
 }
 
 int

@@ -332,20 +332,8 @@ transport_finalize(PyObject *op)
 static void
 SocketTransport_dealloc(TransportObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    fa_state *st = self->st;
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return; // resurrected
-    }
-    PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    transport_clear(self);
-    fa_base_slots_clear((PyTypeObject *)st->asyncio_FlowControl,
-                        (PyObject *)self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)transport_clear,
+                         (PyTypeObject *)self->st->asyncio_FlowControl);
 }
 
 /* -- tables ------------------------------------------------------------------------------ */

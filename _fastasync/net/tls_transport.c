@@ -67,20 +67,8 @@ SSLTransport_finalize(PyObject *op)
 static void
 SSLTransport_dealloc(TlsTransportObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    fa_state *st = self->st;
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return; // resurrected
-    }
-    PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    SSLTransport_clear(self);
-    fa_base_slots_clear((PyTypeObject *)st->asyncio_FlowControl,
-                        (PyObject *)self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)SSLTransport_clear,
+                         (PyTypeObject *)self->st->asyncio_FlowControl);
 }
 
 /* -- for streams (net.h) ------------------------------------------------------------ */

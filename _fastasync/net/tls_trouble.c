@@ -33,28 +33,6 @@ tls_log_debug(TlsObject *self, const char *format)
     return tls_log(self, "debug", Py_BuildValue("(sO)", format, self));
 }
 
-/* logger.debug("%r: %s", self, message, exc_info=exc) */
-static int
-tls_log_failure(TlsObject *self, PyObject *exc, const char *message)
-{
-    PyObject *logger = PyObject_GetAttr(self->st->mod_log,
-                                        self->st->str_logger);
-    PyObject *debug = logger == NULL ? NULL
-                                     : PyObject_GetAttr(logger,
-                                                        self->st->str_debug);
-    PyObject *args = Py_BuildValue("(sOs)", "%r: %s", self, message);
-    PyObject *kwargs = Py_BuildValue("{sO}", "exc_info", exc);
-    PyObject *res = debug == NULL || args == NULL || kwargs == NULL
-                        ? NULL
-                        : PyObject_Call(debug, args, kwargs);
-    Py_XDECREF(logger);
-    Py_XDECREF(debug);
-    Py_XDECREF(args);
-    Py_XDECREF(kwargs);
-    Py_XDECREF(res);
-    return res == NULL ? -1 : 0;
-}
-
 int
 tls_report(TlsObject *self, const char *message, PyObject *exc,
            PyObject *transport)
@@ -79,7 +57,10 @@ tls_fatal(TlsObject *self, PyObject *exc, const char *message)
     if (rc == 0) {
         if (PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
             rc = fa_loop_debug(self->st, self->loop);
-            rc = rc > 0 ? tls_log_failure(self, exc, message) : rc;
+            if (rc > 0) {
+                rc = trouble_log_failure(self->st, (PyObject *)self, exc,
+                                         message);
+            }
         }
         else if (!PyErr_GivenExceptionMatches(exc, self->st->CancelledError)) {
             rc = tls_report(self, message, exc, self->transport);

@@ -461,6 +461,11 @@ FA_INTERNAL int transport_report_callback(TransportObject *self,
 FA_INTERNAL int transport_report_method(TransportObject *self, PyObject *owner,
                                         const char *name, PyObject *arg);
 
+/* logger.debug("%r: %s", self, message, exc_info=exc) for a transport or what is
+   like one. 0 or -1. */
+FA_INTERNAL int trouble_log_failure(fa_state *st, PyObject *self,
+                                    PyObject *exc, const char *message);
+
 /* logger.debug(format, self) and the warning of a write() that comes too late,
    by asyncio's logger; *count writes came too late before. 0 or -1. */
 FA_INTERNAL int transport_log(TransportObject *self, const char *level,
@@ -488,6 +493,13 @@ FA_INTERNAL void tls_flush_quietly(PyObject *protocol);
 /* The Python socket, made now if need be (borrowed). NULL with an exception,
    or without one once it is closed. */
 FA_INTERNAL PyObject *transport_sock(TransportObject *self);
+
+/* socket.socket(family, type, proto, fd) (new), whatever stands in that place;
+   fd -1 = not given. It owns the fd, unless this has failed. And
+   sock.setblocking(0): 0 or -1. */
+FA_INTERNAL PyObject *python_socket_new(fa_state *st, int family, int type,
+                                        int proto, int fd);
+FA_INTERNAL int python_socket_unblock(PyObject *sock);
 
 /* Where an object that is a socket or a raw file keeps the number self->fd; a
    place in self if that is not known. */

@@ -69,14 +69,14 @@ transport_log_late_write(TransportObject *self, int *count, const char *text)
     return res == NULL ? -1 : 0;
 }
 
-/* logger.debug("%r: %s", self, message, exc_info=exc) */
-static int
-trouble_log_failure(TransportObject *self, PyObject *exc, const char *message)
+int
+trouble_log_failure(fa_state *st, PyObject *self, PyObject *exc,
+                    const char *message)
 {
-    PyObject *logger = trouble_logger(self->st);
+    PyObject *logger = trouble_logger(st);
     PyObject *debug = logger == NULL ? NULL
                                      : PyObject_GetAttr(logger,
-                                                        self->st->str_debug);
+                                                        st->str_debug);
     Py_XDECREF(logger);
     if (debug == NULL) {
         return -1;
@@ -146,7 +146,8 @@ transport_fatal(TransportObject *self, PyObject *exc, const char *message)
     int rc = trouble_is_news(self, exc);
     if (rc == 0) {
         if (loop->debug) {
-            rc = trouble_log_failure(self, exc, message);
+            rc = trouble_log_failure(self->st, (PyObject *)self, exc,
+                                     message);
         }
     }
     else if (rc > 0) {

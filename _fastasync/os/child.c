@@ -19,6 +19,8 @@
    Benchmark: spawn_true. */
 #include "os/os.h"
 
+#include "os/retry.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -256,9 +258,7 @@ child_hear(child_start *start, int fd)
 {
     int said[2];
     ssize_t n;
-    do {
-        n = read(fd, said, sizeof(said));
-    } while (n < 0 && errno == EINTR);
+    FA_RETRY(n, read(fd, said, sizeof(said)));
     if (n == (ssize_t)sizeof(said)) {
         start->error = said[0];
         start->step = said[1];
@@ -326,9 +326,7 @@ child_wait_pid(int pid, int block, int *code)
 {
     int status;
     pid_t got;
-    do {
-        got = waitpid(pid, &status, block ? 0 : WNOHANG);
-    } while (got < 0 && errno == EINTR);
+    FA_RETRY(got, waitpid(pid, &status, block ? 0 : WNOHANG));
     if (got <= 0) {
         return got < 0 ? -errno : -EAGAIN;
     }
@@ -345,10 +343,8 @@ child_wait(int pid, int pidfd, int block, int *code)
     siginfo_t info;
     info.si_pid = 0;
     int rc;
-    do {
-        rc = waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info,
-                    WEXITED | (block ? 0 : WNOHANG));
-    } while (rc < 0 && errno == EINTR);
+    FA_RETRY(rc, waitid((idtype_t)P_PIDFD, (id_t)pidfd, &info,
+                        WEXITED | (block ? 0 : WNOHANG)));
     if (rc < 0) {
         // EINVAL: a kernel that has pidfds but cannot wait for one
         return errno == EINVAL ? child_wait_pid(pid, block, code) : -errno;
@@ -386,8 +382,6 @@ int
 child_devnull(void)
 {
     int fd;
-    do {
-        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-    } while (fd < 0 && errno == EINTR);
+    FA_RETRY(fd, open("/dev/null", O_RDWR | O_CLOEXEC));
     return fd < 0 ? -errno : fd;
 }

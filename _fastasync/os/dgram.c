@@ -5,19 +5,16 @@
    one would wait for the last of its messages. */
 #include "os/os.h"
 
-#include <errno.h>
+#include "os/retry.h"
 
-#define RETRY(rc, call) \
-    do { \
-        (rc) = (call); \
-    } while ((rc) < 0 && errno == EINTR)
+#include <errno.h>
 
 ssize_t
 dgram_recv(int fd, void *buf, size_t len, struct sockaddr *addr,
            socklen_t *addrlen)
 {
     ssize_t n;
-    RETRY(n, recvfrom(fd, buf, len, MSG_DONTWAIT, addr, addrlen));
+    FA_RETRY(n, recvfrom(fd, buf, len, MSG_DONTWAIT, addr, addrlen));
     return n < 0 ? -errno : n;
 }
 
@@ -26,7 +23,7 @@ dgram_send(int fd, const void *buf, size_t len, const struct sockaddr *addr,
            socklen_t addrlen)
 {
     ssize_t n;
-    RETRY(n, sendto(fd, buf, len, MSG_NOSIGNAL, addr, addrlen));
+    FA_RETRY(n, sendto(fd, buf, len, MSG_NOSIGNAL, addr, addrlen));
     return n < 0 ? -errno : 0;
 }
 
@@ -34,7 +31,7 @@ int
 dgram_recv_many(int fd, struct mmsghdr *msgs, unsigned count)
 {
     int n;
-    RETRY(n, recvmmsg(fd, msgs, count, MSG_DONTWAIT, NULL));
+    FA_RETRY(n, recvmmsg(fd, msgs, count, MSG_DONTWAIT, NULL));
     return n < 0 ? -errno : n;
 }
 
@@ -42,7 +39,7 @@ int
 dgram_send_many(int fd, struct mmsghdr *msgs, unsigned count)
 {
     int n;
-    RETRY(n, sendmmsg(fd, msgs, count, MSG_NOSIGNAL));
+    FA_RETRY(n, sendmmsg(fd, msgs, count, MSG_NOSIGNAL));
     return n < 0 ? -errno : n;
 }
 
@@ -54,5 +51,3 @@ sock_family(int fd)
     int rc = getsockname(fd, (struct sockaddr *)&addr, &len);
     return rc < 0 ? -errno : addr.ss_family;
 }
-
-#undef RETRY

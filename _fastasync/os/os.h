@@ -153,7 +153,6 @@ FA_INTERNAL int sock_family(int fd);
 
 FA_INTERNAL int sock_shutdown(int fd, int how);
 FA_INTERNAL int sock_set_nodelay(int fd);
-FA_INTERNAL int sock_set_keepalive(int fd);
 
 /* -- pipe (pipe.c) -------------------------------------------------------- */
 

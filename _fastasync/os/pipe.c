@@ -2,15 +2,12 @@
    write: pipes, FIFOs, terminals and other character devices, sockets. */
 #include "os/os.h"
 
+#include "os/retry.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define RETRY_CALL(rc, call) \
-    do { \
-        (rc) = (call); \
-    } while ((rc) < 0 && errno == EINTR)
 
 /* Does a pipe keep what was written at once together (pipe2 with O_DIRECT)? */
 static int
@@ -72,7 +69,7 @@ ssize_t
 pipe_read(int fd, void *buf, size_t len)
 {
     ssize_t n;
-    RETRY_CALL(n, read(fd, buf, len));
+    FA_RETRY(n, read(fd, buf, len));
     return n < 0 ? -errno : n;
 }
 
@@ -80,7 +77,7 @@ ssize_t
 pipe_write(int fd, const void *buf, size_t len)
 {
     ssize_t n;
-    RETRY_CALL(n, write(fd, buf, len));
+    FA_RETRY(n, write(fd, buf, len));
     return n < 0 ? -errno : n;
 }
 
@@ -88,6 +85,6 @@ ssize_t
 pipe_writev(int fd, const struct iovec *iov, int count)
 {
     ssize_t n;
-    RETRY_CALL(n, writev(fd, iov, count));
+    FA_RETRY(n, writev(fd, iov, count));
     return n < 0 ? -errno : n;
 }

@@ -1,17 +1,14 @@
 /* os/sock.c: single socket calls, EINTR hidden, SIGPIPE never. */
 #include "os/os.h"
 
+#include "os/retry.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/sendfile.h>
 #include <unistd.h>
-
-#define RETRY(rc, call) \
-    do { \
-        (rc) = (call); \
-    } while ((rc) < 0 && errno == EINTR)
 
 int
 os_close(int fd)
@@ -34,7 +31,7 @@ int
 sock_accept(int fd, struct sockaddr *addr, socklen_t *addrlen)
 {
     int rc;
-    RETRY(rc, accept4(fd, addr, addrlen, SOCK_NONBLOCK | SOCK_CLOEXEC));
+    FA_RETRY(rc, accept4(fd, addr, addrlen, SOCK_NONBLOCK | SOCK_CLOEXEC));
     return rc < 0 ? -errno : rc;
 }
 
@@ -56,7 +53,7 @@ ssize_t
 sock_recv(int fd, void *buf, size_t len)
 {
     ssize_t n;
-    RETRY(n, recv(fd, buf, len, 0));
+    FA_RETRY(n, recv(fd, buf, len, 0));
     return n < 0 ? -errno : n;
 }
 
@@ -64,7 +61,7 @@ ssize_t
 sock_send(int fd, const void *buf, size_t len)
 {
     ssize_t n;
-    RETRY(n, send(fd, buf, len, MSG_NOSIGNAL));
+    FA_RETRY(n, send(fd, buf, len, MSG_NOSIGNAL));
     return n < 0 ? -errno : n;
 }
 
@@ -75,7 +72,7 @@ sock_sendv(int fd, const struct iovec *iov, int count)
     msg.msg_iov = (struct iovec *)iov; // sendmsg only reads it
     msg.msg_iovlen = (size_t)count;
     ssize_t n;
-    RETRY(n, sendmsg(fd, &msg, MSG_NOSIGNAL));
+    FA_RETRY(n, sendmsg(fd, &msg, MSG_NOSIGNAL));
     return n < 0 ? -errno : n;
 }
 
@@ -84,7 +81,7 @@ sock_recvfrom(int fd, void *buf, size_t len, struct sockaddr *addr,
               socklen_t *addrlen)
 {
     ssize_t n;
-    RETRY(n, recvfrom(fd, buf, len, MSG_DONTWAIT, addr, addrlen));
+    FA_RETRY(n, recvfrom(fd, buf, len, MSG_DONTWAIT, addr, addrlen));
     return n < 0 ? -errno : n;
 }
 
@@ -92,7 +89,7 @@ ssize_t
 sock_send_now(int fd, const void *buf, size_t len)
 {
     ssize_t n;
-    RETRY(n, send(fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT));
+    FA_RETRY(n, send(fd, buf, len, MSG_NOSIGNAL | MSG_DONTWAIT));
     return n < 0 ? -errno : n;
 }
 
@@ -120,7 +117,7 @@ ssize_t
 sock_sendfile(int fd, int in, off_t offset, size_t count)
 {
     ssize_t n;
-    RETRY(n, sendfile(fd, in, &offset, count));
+    FA_RETRY(n, sendfile(fd, in, &offset, count));
     return n < 0 ? -errno : n;
 }
 
@@ -147,13 +144,5 @@ sock_set_nodelay(int fd)
 {
     int one = 1;
     int rc = setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    return rc < 0 ? -errno : 0;
-}
-
-int
-sock_set_keepalive(int fd)
-{
-    int one = 1;
-    int rc = setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     return rc < 0 ? -errno : 0;
 }
