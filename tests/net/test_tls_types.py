@@ -383,17 +383,17 @@ def test_connections_leave_no_memory(ours):
     context = client_context()
 
     async def main():
-        grown = []
-        for _ in range(6):
+        for _ in range(25):  # the first rounds fill freelists and caches
             gc.collect()
             before = sys.getallocatedblocks()
             await some(60)
             gc.collect()
-            grown.append(sys.getallocatedblocks() - before)
+            grown = sys.getallocatedblocks() - before
+            if grown < 60:
+                break
         return grown
 
-    # the first rounds fill freelists and caches
-    assert min(ours(main)) < 60
+    assert ours(main) < 60
 
 
 def test_protocol_without_init():
