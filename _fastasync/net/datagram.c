@@ -27,14 +27,8 @@ DatagramTransport_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
                       PyObject *Py_UNUSED(kwargs))
 {
     fa_state *st = fa_state_of_type(type);
-    DatagramObject *self =
-        st == NULL
-            ? NULL
-            : (DatagramObject *)transport_alloc(type, st, &datagram_wire);
-    if (self != NULL) {
-        self->want = 1;
-    }
-    return (PyObject *)self;
+    return st == NULL ? NULL
+                      : (PyObject *)transport_alloc(type, st, &datagram_wire);
 }
 
 /* May recvfrom, send and sendto of this socket be done without it? 1, 0 or -1.

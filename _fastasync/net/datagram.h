@@ -90,12 +90,13 @@ typedef struct {
     fa_dest dest;         /* ... and what it stands for */
     uint64_t held_since;  /* clock_ticks() of the oldest held datagram */
     int family;
-    uint8_t want;         /* how many to ask for at once */
-    uint8_t probe;        /* counts readinesses, see datagram_read.c */
+    uint8_t lonely;       /* readinesses in a row that brought one datagram */
+    uint8_t full;         /* ... and those that brought FA_DGRAM_BATCH */
     unsigned has_address : 1; /* `address` is true */
     unsigned connected : 1;   /* it has a peer: send() instead of sendto() */
     unsigned python : 1;      /* the socket's own methods must be called */
     unsigned awaited : 1;     /* an entry for the inbox is in the ring */
+    unsigned fresh : 1;       /* the next sendto() is not held */
 } DatagramObject;
 
 extern __attribute__((visibility("hidden"))) PyMethodDef

@@ -1,17 +1,20 @@
 /* net/datagram_read.c: datagrams from the socket to the protocol.
 
-   One at a time by recvfrom while there is little to do; once a probe has found
-   several waiting, up to FA_DGRAM_BATCH of them by one recvmmsg. Either way the
-   protocol sees one call of datagram_received for each, in order, and whatever
-   it does in between counts at once: what has been fetched and not delivered
-   stays in the inbox (datagram.h) as long as it is asked to.
+   One after the other by recvfrom, each answered at once, until there is none:
+   while peers wait for answers, sending those of a batch at its end would put
+   both sides to sleep in turn, and waking somebody is dearer than a system call.
+   When runs have found FA_DGRAM_BATCH of them again and again, so many at once
+   by one recvmmsg, until one brings fewer. Either way the protocol sees one call of
+   datagram_received for each, in order, and whatever it does in between counts
+   at once: what has been fetched and not delivered stays in the inbox
+   (datagram.h) as long as it is asked to.
 
    Each of a batch is received into a small part of the loop's scratch buffer,
    so that all of them are close together, and goes on in a tail of its own if
    it does not fit. Nothing is in there any more when Python code runs.
 
-   A batch ends early when it has taken long, so that other connections and
-   timers have their turn, and answers do not wait long to be sent.
+   A run or batch ends early when it has taken long, so that other connections
+   and timers have their turn, and answers do not wait long to be sent.
    HOT: datagram_ready, once per readiness; datagram_deliver, once per datagram.
    Benchmark: udp_1k_x10. */
 #include "net/datagram.h"
@@ -25,10 +28,10 @@
 #define PART_SIZE (FA_SCRATCH_SIZE / FA_DGRAM_BATCH)
 #define UNIX_BATCH (FA_SCRATCH_TAILS / MAX_SIZE)
 
-#define PROBE_EVERY 4  /* readinesses; then recvmmsg is tried */
-#define PROBE_COUNT 4  /* datagrams */
-#define LONG_US 250    /* a batch that takes longer is interrupted */
-#define HELD_US 50     /* an answer that waits longer is sent */
+#define PROBE_EVERY 4 /* readinesses with one datagram; then a second is tried */
+#define FULL_RUNS 4   /* of FA_DGRAM_BATCH in a row; then recvmmsg */
+#define LONG_US 250   /* a batch that takes longer is interrupted */
+#define HELD_US 50    /* an answer that waits longer is sent */
 
 /* What one recvmmsg needs; on the C stack, and only until it is taken apart. */
 typedef struct {
@@ -84,6 +87,15 @@ datagram_deliver_next(DatagramObject *self)
     return rc;
 }
 
+/* Is another one welcome in the same turn, `now`? HOT */
+static inline int
+datagram_may_go_on(DatagramObject *self, LoopObject *loop, uint64_t began,
+                   uint64_t now)
+{
+    return !self->t.conn_lost && transport_is_reading(&self->t) &&
+           !loop->stopping && now - began <= LONG_US * loop->ticks_per_us;
+}
+
 /* May the batch go on? 1, 0 or -1. HOT */
 static inline int
 datagram_go_on(DatagramObject *self, LoopObject *loop, uint64_t began)
@@ -96,9 +108,8 @@ datagram_go_on(DatagramObject *self, LoopObject *loop, uint64_t began)
     {
         return -1;
     }
-    return self->first != self->last && !t->conn_lost &&
-           transport_is_reading(t) && !loop->stopping &&
-           now - began <= LONG_US * loop->ticks_per_us;
+    return self->first != self->last &&
+           datagram_may_go_on(self, loop, began, now);
 }
 
 /* What is in the inbox, as long as it is welcome. 0 or -1. */
@@ -129,29 +140,26 @@ datagram_deliver(DatagramObject *self, LoopObject *loop)
 }
 
 /* One that needs no inbox. Takes over both; either may be NULL, with an
-   exception. 0 or -1. HOT */
+   exception. 1 or -1. HOT */
 static inline int
 datagram_deliver_one(DatagramObject *self, PyObject *data, PyObject *addr)
 {
     TransportObject *t = &self->t;
-    PyObject *entered = data == NULL || addr == NULL
-                            ? NULL
-                            : context_enter(t->context);
-    int rc;
-    if (FA_UNLIKELY(entered == NULL)) {
+    int rc = 1;
+    if (FA_UNLIKELY(data == NULL || addr == NULL)) {
         rc = transport_fatal_raised(t, t->wire->read_failed);
     }
-    else {
-        rc = FA_UNLIKELY(t->lost) ? 0 : protocol_datagram(t, data, addr);
-        context_leave(entered);
+    // making the address may have run the garbage collector, and so anything
+    else if (FA_LIKELY(!t->lost)) {
+        rc = protocol_datagram(t, data, addr);
     }
     Py_XDECREF(data);
     Py_XDECREF(addr);
-    return rc;
+    return rc < 0 ? -1 : 1;
 }
 
 /* There was none, or an error. 0 or -1. */
-static int FA_COLD
+static int
 datagram_nothing(DatagramObject *self, int neg_errno)
 {
     TransportObject *t = &self->t;
@@ -171,9 +179,9 @@ datagram_nothing(DatagramObject *self, int neg_errno)
 
 /* -- from the socket -------------------------------------------------------------------- */
 
-/* HOT */
+/* 1; 0 = there was none, and *failed is the negative errno; -1. HOT */
 static inline int
-datagram_read_one(DatagramObject *self, LoopObject *loop)
+datagram_read_one(DatagramObject *self, LoopObject *loop, int *failed)
 {
     char *scratch = loop_scratch(loop);
     if (scratch == NULL) {
@@ -184,7 +192,8 @@ datagram_read_one(DatagramObject *self, LoopObject *loop)
     ssize_t n = dgram_recv(transport_fd(&self->t), scratch, FA_SCRATCH_SIZE,
                            (struct sockaddr *)&from, &len);
     if (FA_UNLIKELY(n < 0)) {
-        return datagram_nothing(self, (int)n);
+        *failed = (int)n;
+        return 0;
     }
     // the bytes first: making an address may run the garbage collector
     PyObject *data = PyBytes_FromStringAndSize(scratch, n);
@@ -274,38 +283,16 @@ haul_unpack(fa_haul *haul, DatagramObject *self, int n)
     return -1;
 }
 
-/* How many to ask for the next time, now that `n` of `want` were there. */
-static inline void
-datagram_learn(DatagramObject *self, int n, unsigned want)
-{
-    unsigned most = self->family == AF_UNIX ? UNIX_BATCH : FA_DGRAM_BATCH;
-    if (n <= 1) {
-        // one lonely datagram may be chance, two in a row are not
-        self->want = self->want > 1 && !self->probe ? self->want : 1;
-        self->probe = 1;
-        return;
-    }
-    self->probe = 0;
-    self->want = (uint8_t)((unsigned)n < want ? want
-                           : want * 2 < most  ? want * 2
-                                              : most);
-}
-
+/* Several at once. 0 or -1. */
 static int
-datagram_read_many(DatagramObject *self, LoopObject *loop, unsigned want)
+datagram_read_many(DatagramObject *self, LoopObject *loop)
 {
+    unsigned want = loop->stopping            ? 1 // the others stay there
+                    : self->family == AF_UNIX ? UNIX_BATCH
+                                              : FA_DGRAM_BATCH;
     fa_haul haul;
     int n = haul_fetch(&haul, self, loop, want);
-    datagram_learn(self, n, want);
-    if (n == 1) {
-        PyObject *data = haul_bytes(&haul, 0);
-        PyObject *addr = data == NULL
-                             ? NULL
-                             : datagram_from(
-                                   self, &haul.from[0].any,
-                                   haul.msgs[0].msg_hdr.msg_namelen);
-        return datagram_deliver_one(self, data, addr);
-    }
+    self->full = n == (int)want ? FULL_RUNS : 0;
     if (n < 0) {
         return PyErr_Occurred() ? transport_fatal_raised(
                                       &self->t, self->t.wire->read_failed)
@@ -317,6 +304,45 @@ datagram_read_many(DatagramObject *self, LoopObject *loop, unsigned want)
         return transport_fatal_raised(&self->t, self->t.wire->read_failed);
     }
     return datagram_deliver(self, loop);
+}
+
+/* Is it worth asking for one more after the n-th? Where peers come one by one,
+   it is found out now and then. */
+static inline int
+datagram_wants_next(const DatagramObject *self, int n)
+{
+    return n > 1 || self->lonely % PROBE_EVERY == 0;
+}
+
+/* One after the other. 0 or -1. HOT */
+static int
+datagram_read_on(DatagramObject *self, LoopObject *loop)
+{
+    TransportObject *t = &self->t;
+    PyObject *entered = context_enter(t->context);
+    if (FA_UNLIKELY(entered == NULL)) {
+        return transport_fatal_raised(t, t->wire->read_failed);
+    }
+    uint64_t began = clock_ticks();
+    int n = 0, failed = -EAGAIN, rc;
+    do {
+        self->fresh = 1; // an answer leaves at once
+        rc = datagram_read_one(self, loop, &failed);
+        self->fresh = 0;
+        if (FA_UNLIKELY(rc <= 0 || ++n == FA_DGRAM_BATCH)) {
+            break;
+        }
+        if (FA_UNLIKELY(t->out.size > 0 && !t->blocked)) {
+            rc = transport_flush(t); // the other answers
+        }
+        // a nested run may have left something in the inbox: it is older
+    } while (rc >= 0 && datagram_wants_next(self, n) &&
+             self->first == self->last &&
+             datagram_may_go_on(self, loop, began, clock_ticks()));
+    context_leave(entered);
+    self->lonely = n > 1 ? 0 : (uint8_t)(self->lonely + (n == 1));
+    self->full = n == FA_DGRAM_BATCH ? self->full + 1 : 0;
+    return rc < 0 ? -1 : datagram_nothing(self, failed);
 }
 
 /* A kind of socket that only its own methods know. 0 or -1. */
@@ -335,7 +361,15 @@ datagram_read_python(DatagramObject *self)
             Py_INCREF(addr);
         }
         Py_XDECREF(res);
-        return datagram_deliver_one(self, data, addr);
+        PyObject *entered = context_enter(t->context);
+        if (entered == NULL) {
+            Py_CLEAR(addr);
+        }
+        int rc = datagram_deliver_one(self, data, addr);
+        if (entered != NULL) {
+            context_leave(entered);
+        }
+        return rc < 0 ? -1 : 0;
     }
     if (PyErr_ExceptionMatches(PyExc_BlockingIOError) ||
         PyErr_ExceptionMatches(PyExc_InterruptedError))
@@ -352,19 +386,6 @@ datagram_read_python(DatagramObject *self)
     return rc < 0 ? transport_report_method(t, (PyObject *)self,
                                             "_read_ready", NULL)
                   : 0;
-}
-
-/* How many to ask for. HOT */
-static inline unsigned
-datagram_want(DatagramObject *self, const LoopObject *loop)
-{
-    if (FA_UNLIKELY(loop->stopping)) {
-        return 1; // the others stay where they are
-    }
-    if (self->want == 1 && ++self->probe > PROBE_EVERY) {
-        return PROBE_COUNT;
-    }
-    return self->want;
 }
 
 int
@@ -391,10 +412,9 @@ datagram_ready(LoopObject *loop, PyObject *op, PyObject *arg)
             rc = datagram_read_python(self);
         }
         else {
-            unsigned want = datagram_want(self, loop);
-            rc = want == 1 && self->family != AF_UNIX
-                     ? datagram_read_one(self, loop)
-                     : datagram_read_many(self, loop, want);
+            rc = self->full == FULL_RUNS || self->family == AF_UNIX
+                     ? datagram_read_many(self, loop)
+                     : datagram_read_on(self, loop);
         }
     }
     Py_DECREF(op);

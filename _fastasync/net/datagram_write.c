@@ -1,9 +1,9 @@
 /* net/datagram_write.c: datagrams from sendto() to the socket.
 
    asyncio sends at once, and so does the first datagram that a ready entry of
-   the loop sends here. Those that follow it before the entry returns are held
-   and leave together, by one sendmmsg; and while a batch of received datagrams
-   is being delivered, so are all the answers. At most FA_DGRAM_BATCH are held,
+   the loop, or datagram_received for one datagram, sends here. Those that follow
+   it before the entry returns are held and leave together, by one sendmmsg; and
+   while a batch of received datagrams is being delivered, so are all the answers. At most FA_DGRAM_BATCH are held,
    and never more than the high-water mark allows, so that pause_writing comes
    out of the sendto() that caused it. At once when the loop is not running, or
    runs in another thread, and when anybody looks at the buffer, the socket, or
@@ -602,7 +602,11 @@ datagram_sendto_checked(DatagramObject *self, PyObject *data, PyObject *addr,
         return sendto_lost();
     }
     dest = sendto_dest(self, addr); // they may have sent as well
-    if (dest->how != FA_DEST_PYTHON && sendto_may_hold(self, len)) {
+    int fresh = self->fresh;
+    self->fresh = 0;
+    if (dest->how != FA_DEST_PYTHON && (!fresh || queue_len(self) > 0) &&
+        sendto_may_hold(self, len))
+    {
         if (queue_len(self) == 0) {
             self->held_since = clock_ticks();
         }

@@ -106,17 +106,24 @@ def outside():
 
 
 class Busy:
-    """An endpoint that expects several datagrams at once, and a socket that
-    sends to it. `burst` queues datagrams without running the loop."""
+    """An endpoint to which several datagrams come at once, and a socket that
+    sends to it. `burst` queues datagrams without running the loop.
 
-    def __init__(self, loop, outside, **on):
+    `flooded`: so many came before that it fetches the next ones by one call."""
+
+    def __init__(self, loop, outside, flooded, **on):
         self.loop, self.outside = loop, outside
         self.transport, self.protocol = endpoint(
             loop, Recorder(), local_addr=(HOST, 0))
         self.address = self.transport.get_extra_info("sockname")
-        for _ in range(8):
-            self.burst(range(12))
-            self.wait(12)
+        for _ in range(8 if flooded else 1):
+            self.burst(range(128))
+            self.wait(128)
+            self.protocol.got.clear()
+            self.protocol.senders.clear()
+        if not flooded:
+            self.burst(range(1))
+            self.wait(1)
             self.protocol.got.clear()
             self.protocol.senders.clear()
         self.protocol.on = on
@@ -133,12 +140,12 @@ class Busy:
         return [int(data) for data in self.protocol.got]
 
 
-@pytest.fixture
-def make_busy(loop, outside):
+@pytest.fixture(params=["singly", "flooded"])
+def make_busy(loop, outside, request):
     made = []
 
     def make(**on):
-        busy = Busy(loop, outside, **on)
+        busy = Busy(loop, outside, request.param == "flooded", **on)
         made.append(busy.transport)
         return busy
 
