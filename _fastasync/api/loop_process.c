@@ -1,5 +1,8 @@
-/* api/loop_process.c: loop._make_subprocess_transport(), which subprocess_exec
-   and subprocess_shell (asyncio's code) await.
+/* api/loop_process.c: loop.subprocess_exec() and _make_subprocess_transport(),
+   which it awaits, and asyncio's subprocess_shell() too.
+
+   Debug mode, and keywords that only exist to be refused, are left to asyncio's
+   own subprocess_exec.
 
    Where everything is asyncio's default, the child is watched by a pidfd
    (net/exitwatch.c). A child watcher that a program has chosen or written
@@ -331,7 +334,159 @@ spawn_make(fa_state *st, PyObject *self, PyObject *const *args,
     return (PyObject *)co;
 }
 
+/* -- subprocess_exec() ------------------------------------------------------------------ */
+
+/* vars: the loop; the positional arguments, then the result; the keywords; the
+   protocol. */
+enum { EXEC_LOOP, EXEC_ARGS, EXEC_KWARGS, EXEC_PROTOCOL };
+
+/* loop._make_subprocess_transport(protocol, command, False, stdin, stdout, stderr,
+   0, **rest): the coroutine (new). Takes the keywords that it passes by position
+   out of the dict. */
+static PyObject *
+exec_make(CoroObject *co, PyObject *command)
+{
+    fa_state *st = co->st;
+    PyObject *names[] = {st->str_stdin, st->str_stdout, st->str_stderr};
+    PyObject *kwargs = co->vars[EXEC_KWARGS];
+    PyObject *make = PyObject_GetAttr(co->vars[EXEC_LOOP],
+                                      st->str__make_subprocess_transport);
+    PyObject *args = make == NULL ? NULL : PyTuple_New(7);
+    if (args == NULL) {
+        Py_XDECREF(make);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(args, 0, Py_NewRef(co->vars[EXEC_PROTOCOL]));
+    PyTuple_SET_ITEM(args, 1, Py_NewRef(command));
+    PyTuple_SET_ITEM(args, 2, Py_NewRef(Py_False));
+    PyTuple_SET_ITEM(args, 6, PyLong_FromLong(0)); // a small int: never fails
+    int rc = 0;
+    for (int i = 0; i < 3; i++) {
+        PyObject *given = PyDict_GetItemWithError(kwargs, names[i]);
+        PyTuple_SET_ITEM(args, 3 + i, given != NULL ? Py_NewRef(given)
+                                                    : PyLong_FromLong(-1));
+        if (given != NULL && rc == 0) {
+            rc = PyDict_DelItem(kwargs, names[i]);
+        }
+    }
+    PyObject *coro = rc < 0 || PyErr_Occurred()
+                         ? NULL
+                         : PyObject_Call(make, args, kwargs);
+    Py_DECREF(make);
+    Py_DECREF(args);
+    return coro;
+}
+
+static PySendResult
+exec_turn(CoroObject *co, PyObject *value, PyObject **result)
+{
+    if (co->stage == 1) {
+        PyObject *pair = value == NULL ? NULL
+                                       : PyTuple_Pack(2, value,
+                                                      co->vars[EXEC_PROTOCOL]);
+        *result = pair;
+        return pair == NULL ? PYGEN_ERROR : PYGEN_RETURN;
+    }
+    PyObject *args = co->vars[EXEC_ARGS];
+    PyObject *command = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
+    PyObject *protocol =
+        command == NULL ? NULL : PyObject_CallNoArgs(PyTuple_GET_ITEM(args, 0));
+    co->vars[EXEC_PROTOCOL] = protocol;
+    PyObject *coro = protocol == NULL ? NULL : exec_make(co, command);
+    Py_XDECREF(command);
+    return coro == NULL ? PYGEN_ERROR : coro_await(co, 1, coro);
+}
+
+static const fa_coro_kind exec_kind = {"BaseEventLoop.subprocess_exec",
+                                       exec_turn};
+
+/* Is it one that subprocess_exec names, but stdin, stdout and stderr? */
+static int
+exec_is_refused(PyObject *name)
+{
+    static const char *const names[] = {
+        "program", "protocol_factory", "universal_newlines", "shell",
+        "bufsize", "encoding", "errors", "text",
+    };
+    for (size_t i = 0; i < FA_ARRAY_LEN(names); i++) {
+        if (PyUnicode_CompareWithASCIIString(name, names[i]) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The keywords as a dict (new); NULL with an exception, or without one if asyncio
+   is to see them. */
+static PyObject *
+exec_keywords(PyObject *const *values, PyObject *kwnames)
+{
+    PyObject *kwargs = PyDict_New();
+    Py_ssize_t n = kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames);
+    for (Py_ssize_t i = 0; kwargs != NULL && i < n; i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (exec_is_refused(name) ||
+            PyDict_SetItem(kwargs, name, values[i]) < 0)
+        {
+            Py_CLEAR(kwargs);
+        }
+    }
+    return kwargs;
+}
+
+/* asyncio's own coroutine. */
+FA_COLD static PyObject *
+exec_delegate(fa_state *st, PyObject *self, PyObject *const *args,
+              Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *method = PyMethod_New(st->asyncio_exec, self);
+    PyObject *coro =
+        method == NULL
+            ? NULL
+            : PyObject_Vectorcall(method, args, (size_t)nargs, kwnames);
+    Py_XDECREF(method);
+    return coro;
+}
+
+static PyObject *
+exec_begin(fa_state *st, PyObject *self, PyObject *const *args,
+           Py_ssize_t nargs, PyObject *kwnames)
+{
+    int debug = fa_loop_debug(st, self);
+    if (debug < 0) {
+        return NULL;
+    }
+    PyObject *kwargs = debug || nargs < 2 ? NULL
+                                          : exec_keywords(args + nargs, kwnames);
+    if (kwargs == NULL) {
+        return PyErr_Occurred()
+                   ? NULL
+                   : exec_delegate(st, self, args, nargs, kwnames);
+    }
+    PyObject *tuple = PyTuple_New(nargs);
+    for (Py_ssize_t i = 0; tuple != NULL && i < nargs; i++) {
+        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
+    }
+    CoroObject *co =
+        tuple == NULL ? NULL : coro_new(st, &exec_kind, self, tuple);
+    Py_XDECREF(tuple);
+    if (co == NULL) {
+        Py_DECREF(kwargs);
+        return NULL;
+    }
+    co->vars[EXEC_KWARGS] = kwargs;
+    return (PyObject *)co;
+}
+
 const fa_coro_def loop_process_coros[] = {
+    {"subprocess_exec", "BaseEventLoop.subprocess_exec", NULL, exec_begin,
+     "subprocess_exec($self, protocol_factory, program, *args, stdin=-1,\n"
+     "                stdout=-1, stderr=-1, universal_newlines=False,\n"
+     "                shell=False, bufsize=0, encoding=None, errors=None,\n"
+     "                text=None, **kwargs)\n"
+     "--\n\n"
+     "Run a program; return its transport and protocol when the pipes are\n"
+     "connected. See asyncio.loop.subprocess_exec."},
     {"_make_subprocess_transport",
      "_UnixSelectorEventLoop._make_subprocess_transport", NULL, spawn_make,
      "_make_subprocess_transport($self, protocol, args, shell, stdin, stdout,\n"

@@ -66,6 +66,7 @@ static const size_t state_other_fields[] = {
     offsetof(fa_state, popen_own[0]),
     offsetof(fa_state, popen_own[1]),
     offsetof(fa_state, asyncio_spawn),
+    offsetof(fa_state, asyncio_exec),
     offsetof(fa_state, asyncio_exited),
 };
 

@@ -69,6 +69,7 @@
     X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
     X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
     X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
+    X(_make_subprocess_transport) \
     X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
     X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
     X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
@@ -286,6 +287,7 @@ typedef struct fa_state {
     PyObject *popen_own[2];  /* strong: Popen.__init__ and _execute_child as
                                 they were at import */
     PyObject *asyncio_spawn; /* strong: asyncio's _make_subprocess_transport */
+    PyObject *asyncio_exec;  /* strong: asyncio's subprocess_exec */
     PyObject *asyncio_exited; /* strong: asyncio's _child_watcher_callback */
     uint8_t exit_wakes;      /* wait() returns at the exit (3.14 and late releases
                                 of 3.13), not when the pipes are closed too */

@@ -384,6 +384,10 @@ process_exited(ProcessObject *self, PyObject *code)
     if (known == Py_None) {
         rc = PyObject_SetAttr(proc, st->str_returncode, code);
     }
+    if (rc == 0 && Py_IS_TYPE(proc, (PyTypeObject *)st->Popen)) {
+        // nothing is left for Popen.__del__ to look after
+        rc = PyObject_SetAttr(proc, st->str__child_created, Py_False);
+    }
     Py_XDECREF(known);
     Py_DECREF(proc);
     if (rc < 0 || process_tell(self, st->str_process_exited, NULL, NULL) < 0 ||
@@ -508,6 +512,27 @@ Process_set_protocol(ProcessObject *self, PyObject *protocol)
 FA_METHOD_ONE(Process_set_protocol, ProcessObject,
               "BaseSubprocessTransport.set_protocol", "protocol")
 
+/* asyncio's own code, but where it would do nothing more: without pipes, after
+   the exit. */
+static PyObject *
+Process_close(ProcessObject *self, PyObject *Py_UNUSED(ignored))
+{
+    if (self->closed == Py_True) {
+        Py_RETURN_NONE;
+    }
+    if (self->returncode != Py_None && PyDict_GET_SIZE(self->pipes) == 0) {
+        Py_SETREF(self->closed, Py_NewRef(Py_True));
+        Py_RETURN_NONE;
+    }
+    PyObject *close = PyObject_GetAttr(self->st->asyncio_UnixSubprocess,
+                                       self->st->str_close);
+    PyObject *done = close == NULL
+                         ? NULL
+                         : PyObject_CallOneArg(close, (PyObject *)self);
+    Py_XDECREF(close);
+    return done;
+}
+
 /* -- await self._wait() ---------------------------------------------------------------------- */
 
 /* exit_waiters.discard(waiter) */
@@ -589,6 +614,9 @@ static PyMethodDef Process_methods[] = {
     NAMED("get_pipe_transport", Process_get_pipe_transport_kw,
           "get_pipe_transport($self, fd)\n--\n\n"
           "Return the transport of the pipe to the child's `fd`, or None."),
+    {"close", (PyCFunction)Process_close, METH_NOARGS,
+     "close($self, /)\n--\n\n"
+     "Close the pipes, and kill the child if it still runs."},
     {"is_closing", (PyCFunction)Process_is_closing, METH_NOARGS,
      "is_closing($self, /)\n--\n\nTell whether close() was called."},
     {"get_protocol", (PyCFunction)Process_get_protocol, METH_NOARGS,
@@ -646,7 +674,7 @@ static int
 process_borrow(fa_state *st, PyObject *from)
 {
     static const char *const names[] = {
-        "__repr__", "close", "_check_proc", "send_signal", "terminate", "kill",
+        "__repr__", "_check_proc", "send_signal", "terminate", "kill",
     };
     for (size_t i = 0; i < FA_ARRAY_LEN(names); i++) {
         PyObject *function = PyObject_GetAttrString(from, names[i]);
@@ -692,10 +720,12 @@ process_find_ways(fa_state *st)
     st->spawn_shields = shields == 1;
     st->asyncio_spawn = PyObject_GetAttrString(st->asyncio_UnixLoop,
                                                "_make_subprocess_transport");
+    st->asyncio_exec = PyObject_GetAttrString(st->asyncio_UnixLoop,
+                                              "subprocess_exec");
     st->asyncio_exited = PyObject_GetAttr(st->asyncio_UnixLoop,
                                           st->str__child_watcher_callback);
     return wakes < 0 || shields < 0 || st->asyncio_spawn == NULL ||
-                   st->asyncio_exited == NULL
+                   st->asyncio_exec == NULL || st->asyncio_exited == NULL
                ? -1
                : 0;
 }

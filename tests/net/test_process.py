@@ -537,7 +537,7 @@ def test_protocol_with_fewer_pipes(keywords):
 def test_writing_to_a_child_that_has_closed_its_input():
     async def scenario(loop):
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", "exec <&-; echo ready; sleep 60", stdin=PIPE,
+            "/bin/sh", "-c", "exec <&-; echo ready; exec sleep 60", stdin=PIPE,
             stdout=PIPE)
         await process.stdout.readline()
         process.stdin.write(b"x" * 100000)
@@ -744,15 +744,92 @@ def test_wait_and_pipes_that_stay_open():
     """Late versions return at the exit, early ones when the pipes are closed."""
     async def scenario(loop):
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", "sleep 0.3 & exit 2", stdout=PIPE)
-        start = time.monotonic()
-        code = await process.wait()
-        early = time.monotonic() - start < 0.2
+            "/bin/sh", "-c", "sleep 60 & echo $!; exit 2", stdout=PIPE)
+        sleeper = int(await process.stdout.readline())
+        wait = asyncio.ensure_future(process.wait())
+        await asyncio.wait({wait}, timeout=2)
+        early = wait.done()
+        os.kill(sleeper, signal.SIGKILL)
+        code = await wait
         await process.stdout.read()
-        await asyncio.sleep(0.01)
         return code, early
 
     same(scenario)
+
+
+# -- the loop's own method ------------------------------------------------------------------
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("args, kwargs", [
+    ((), {}),
+    (("factory",), {}),
+    (("factory", "/bin/true"), {}),
+    (("factory",), {"program": "/bin/true"}),
+    ((), {"protocol_factory": asyncio.SubprocessProtocol, "program": "/bin/true"}),
+    (("factory", "/bin/true"), {"stdin": None, "stdout": None, "stderr": None}),
+    (("factory", "/bin/true"), {"shell": False, "bufsize": 0, "text": False}),
+    (("factory", "/bin/true"), {"shell": True}),
+    (("factory", "/bin/true"), {"bufsize": 1}),
+    (("factory", "/bin/true"), {"universal_newlines": 1}),
+    (("factory", "/bin/true"), {"encoding": "utf-8"}),
+    (("factory", "/bin/true"), {"errors": "strict"}),
+    (("factory", "/bin/true"), {"text": True}),
+    (("factory", "/bin/true"), {"nonsense": True}),
+    (("factory", "/does/not/exist"), {}),
+    ((len, "/bin/true"), {}),
+])
+def test_subprocess_exec(args, kwargs, debug):
+    class Protocol(asyncio.SubprocessProtocol):
+        def connection_made(self, transport):
+            self.fds = [transport.get_pipe_transport(i) is not None
+                        for i in range(3)]
+            self.lost = asyncio.get_running_loop().create_future()
+
+        def connection_lost(self, exc):
+            self.lost.set_result(exc)
+
+    async def scenario(loop):
+        loop.set_debug(debug)
+        given = [Protocol if arg == "factory" else arg for arg in args]
+        coro = loop.subprocess_exec(*given, **kwargs)
+        assert asyncio.iscoroutine(coro)
+        pair = await coro
+        assert type(pair) is tuple
+        transport, protocol = pair
+        if isinstance(protocol, Protocol):
+            assert await protocol.lost is None
+        else:
+            await transport._wait()
+        transport.close()
+        return getattr(protocol, "fds", type(protocol).__name__), (
+            transport.get_returncode())
+
+    same(scenario)
+
+
+def test_an_overridden_way_to_make_the_transport():
+    """A loop's class may have its own, as asyncio's have."""
+    def scenario(side, loop):
+        seen = []
+
+        class Mine(type(loop)):
+            def _make_subprocess_transport(self, *args, **kwargs):
+                seen.append((args[1:], kwargs))
+                return super()._make_subprocess_transport(*args, **kwargs)
+
+        mine = Mine()
+        try:
+            transport, _ = mine.run_until_complete(mine.subprocess_exec(
+                asyncio.SubprocessProtocol, "/bin/echo", "x", stdin=None,
+                stdout=subprocess.DEVNULL, cwd="/"))
+            mine.run_until_complete(transport._wait())
+            transport.close()
+            mine.run_until_complete(asyncio.sleep(0))
+        finally:
+            mine.close()
+        return seen
+
+    support.compare(scenario)
 
 
 # -- cancellation --------------------------------------------------------------------------
