@@ -32,23 +32,23 @@ process_watcher_is_default(LoopObject *loop)
 {
     fa_state *st = loop->st;
     int own = process_is(
-        PyObject_GetAttrString(st->mod_events, "get_child_watcher"),
+        PyObject_GetAttr(st->mod_events, st->str_get_child_watcher),
         st->get_child_watcher);
     if (own <= 0) {
         return own;
     }
     PyObject *policy =
-        PyObject_GetAttrString(st->mod_events, "_event_loop_policy");
+        PyObject_GetAttr(st->mod_events, st->str__event_loop_policy);
     if (policy == NULL || policy == Py_None) {
         Py_XDECREF(policy);
         return policy == NULL ? -1 : 1;
     }
     PyObject *get =
-        PyObject_GetAttrString(st->UnixPolicy, "get_child_watcher");
+        PyObject_GetAttr(st->UnixPolicy, st->str_get_child_watcher);
     own = get == NULL ? -1
-                      : process_is(PyObject_GetAttrString(
+                      : process_is(PyObject_GetAttr(
                                        (PyObject *)Py_TYPE(policy),
-                                       "get_child_watcher"), get);
+                                       st->str_get_child_watcher), get);
     Py_XDECREF(get);
     PyObject *watcher = own <= 0 ? NULL
                                  : PyObject_GetAttr(policy, st->str__watcher);
@@ -87,8 +87,8 @@ static int
 process_is_default(LoopObject *loop)
 {
     fa_state *st = loop->st;
-    int own = process_is(PyObject_GetAttrString(st->mod_unix_events,
-                                                "_UnixSubprocessTransport"),
+    int own = process_is(PyObject_GetAttr(st->mod_unix_events,
+                                          st->str__UnixSubprocessTransport),
                          st->asyncio_UnixSubprocess);
     if (own > 0) {
         own = process_is(PyObject_GetAttr((PyObject *)Py_TYPE(loop),

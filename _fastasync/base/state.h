@@ -69,7 +69,8 @@
     X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
     X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
     X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
-    X(_make_subprocess_transport) \
+    X(_make_subprocess_transport) X(_call_connection_lost) X(_active) \
+    X(_UnixSubprocessTransport) X(_event_loop_policy) X(get_child_watcher) \
     X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
     X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
     X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \

@@ -75,7 +75,7 @@ popen_make(popen_call *call)
 static int
 popen_clean_up(fa_state *st)
 {
-    PyObject *active = PyObject_GetAttrString(st->mod_subprocess, "_active");
+    PyObject *active = PyObject_GetAttr(st->mod_subprocess, st->str__active);
     int some = active == NULL ? -1 : PyObject_IsTrue(active);
     Py_XDECREF(active);
     if (some <= 0) {

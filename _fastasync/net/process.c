@@ -337,7 +337,7 @@ process_try_finish(ProcessObject *self)
     }
     Py_SETREF(self->finished, Py_NewRef(Py_True));
     PyObject *end =
-        PyObject_GetAttrString((PyObject *)self, "_call_connection_lost");
+        PyObject_GetAttr((PyObject *)self, self->st->str__call_connection_lost);
     int rc = end == NULL ? -1 : process_call(self, end, Py_None, NULL);
     Py_XDECREF(end);
     return rc < 0 || self->st->exit_wakes ? rc : process_wake(self);
