@@ -203,6 +203,9 @@ SSLTransport_set_protocol(TlsTransportObject *self, PyObject *app)
     return proto == NULL ? NULL : tls_done(proto, tls_set_app(proto, app));
 }
 
+FA_METHOD_ONE(SSLTransport_set_protocol, TlsTransportObject,
+              "_SSLProtocolTransport.set_protocol", "protocol")
+
 static PyObject *
 SSLTransport_get_protocol(TlsTransportObject *self, PyObject *Py_UNUSED(arg))
 {
@@ -393,12 +396,18 @@ SSLTransport_write(TlsTransportObject *self, PyObject *data)
     return proto == NULL ? NULL : tls_done(proto, tls_write(proto, data));
 }
 
+FA_METHOD_ONE(SSLTransport_write, TlsTransportObject,
+              "_SSLProtocolTransport.write", "data")
+
 static PyObject *
 SSLTransport_writelines(TlsTransportObject *self, PyObject *list)
 {
     TlsObject *proto = SSLTransport_proto(self, "_write_appdata");
     return proto == NULL ? NULL : tls_done(proto, tls_writelines(proto, list));
 }
+
+FA_METHOD_ONE(SSLTransport_writelines, TlsTransportObject,
+              "_SSLProtocolTransport.writelines", "list_of_data")
 
 static PyObject *
 SSLTransport_write_eof(PyObject *Py_UNUSED(self), PyObject *Py_UNUSED(arg))
@@ -431,8 +440,8 @@ static PyMethodDef SSLTransport_methods[] = {
     TLS_METHOD("get_extra_info", get_extra_info, TLS_FAST,
                "get_extra_info($self, name, default=None)\n--\n\n"
                "Get optional transport information."),
-    TLS_METHOD("set_protocol", set_protocol, METH_O,
-               "set_protocol($self, protocol, /)\n--\n\n"
+    TLS_METHOD("set_protocol", set_protocol_kw, TLS_FAST,
+               "set_protocol($self, protocol)\n--\n\n"
                "Set a new protocol."),
     TLS_METHOD("get_protocol", get_protocol, METH_NOARGS,
                "get_protocol($self)\n--\n\nReturn the current protocol."),
@@ -471,10 +480,10 @@ static PyMethodDef SSLTransport_methods[] = {
     TLS_METHOD("get_read_buffer_size", get_read_buffer_size, METH_NOARGS,
                "get_read_buffer_size($self)\n--\n\n"
                "Return the number of bytes that wait to be decrypted."),
-    TLS_METHOD("write", write, METH_O,
-               "write($self, data, /)\n--\n\nWrite some data bytes."),
-    TLS_METHOD("writelines", writelines, METH_O,
-               "writelines($self, list_of_data, /)\n--\n\n"
+    TLS_METHOD("write", write_kw, TLS_FAST,
+               "write($self, data)\n--\n\nWrite some data bytes."),
+    TLS_METHOD("writelines", writelines_kw, TLS_FAST,
+               "writelines($self, list_of_data)\n--\n\n"
                "Write a list (or any iterable) of data bytes."),
     TLS_METHOD("write_eof", write_eof, METH_NOARGS,
                "write_eof($self)\n--\n\nNot possible with TLS."),

@@ -46,6 +46,11 @@ def test_classes():
         _fastasync.SSLTransport()
 
 
+def parameters(method):
+    _, *rest = inspect.signature(method).parameters.values()
+    return [(one.name, one.kind) for one in rest]
+
+
 def test_transport_has_what_asyncios_has():
     theirs = asyncio.sslproto._SSLProtocolTransport
     for name in vars(theirs):
@@ -55,8 +60,7 @@ def test_transport_has_what_asyncios_has():
         if callable(getattr(theirs, name)):
             ours = getattr(_fastasync.SSLTransport, name)
             if not name.startswith("_"):
-                assert list(inspect.signature(ours).parameters) == (
-                    list(inspect.signature(getattr(theirs, name)).parameters))
+                assert parameters(ours) == parameters(getattr(theirs, name))
 
 
 def test_attributes(run):
@@ -88,6 +92,23 @@ def test_attributes(run):
             assert tls._ssl_shutdown_timeout == 30.0
             assert tls._eof_received is False
             assert tls.max_size == 256 * 1024
+
+    run(main)
+
+
+def test_arguments_by_name(run):
+    async def main():
+        async with connected() as (client, server):
+            transport = client.transport
+            transport.write(data=b"ab")
+            transport.writelines(list_of_data=[b"c", b"d"])
+            assert await server.received(4) == b"abcd"
+            transport.set_protocol(protocol=transport.get_protocol())
+            for call in (transport.write, transport.writelines,
+                         transport.set_protocol):
+                for args, kwargs in ((), {}), ((b"", b""), {}), ((), {"x": 1}):
+                    with pytest.raises(TypeError):
+                        call(*args, **kwargs)
 
     run(main)
 
