@@ -744,9 +744,12 @@ def test_wait_and_pipes_that_stay_open():
     """Late versions return at the exit, early ones when the pipes are closed."""
     async def scenario(loop):
         process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", "sleep 60 & echo $!; exit 2", stdout=PIPE)
+            "/bin/sh", "-c", "sleep 60 <&- & echo $!; read word; exit 2",
+            stdin=PIPE, stdout=PIPE)
         sleeper = int(await process.stdout.readline())
         wait = asyncio.ensure_future(process.wait())
+        await asyncio.sleep(0.01)
+        process.stdin.write(b"now\n")
         await asyncio.wait({wait}, timeout=2)
         early = wait.done()
         os.kill(sleeper, signal.SIGKILL)
