@@ -23,6 +23,10 @@ if not sys.platform.startswith("linux"):
     sys.exit("fastasync needs Linux; this is %s." % sys.platform)
 
 from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_py import build_py  # noqa: E402
+
+# Python reads it at every start: FASTASYNC_INSTALL=1 installs fastasync.
+STARTUP_FILE = "fastasync.pth"
 
 WARNINGS = [
     "-Wall",
@@ -75,7 +79,22 @@ def sanitizer_flags() -> list[str]:
     return [f"-fsanitize={which}", "-fno-sanitize-recover=all"]
 
 
+class BuildPy(build_py):
+    """Puts the startup file beside the packages, that is into site-packages."""
+
+    def run(self) -> None:
+        super().run()
+        self.copy_file(STARTUP_FILE, os.path.join(self.build_lib, STARTUP_FILE))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [
+            *super().get_outputs(include_bytecode),
+            os.path.join(self.build_lib, STARTUP_FILE),
+        ]
+
+
 setup(
+    cmdclass={"build_py": BuildPy},
     ext_modules=[
         Extension(
             "_fastasync",
