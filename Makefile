@@ -13,7 +13,7 @@ SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint sanitize leaks matrix bench clean
+.PHONY: help run test build lint sanitize leaks matrix bench examples wheel pgo clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -47,6 +47,15 @@ matrix:  ## install and test on every Python that can be found
 
 bench: $(VENV)/.bench  ## measure against asyncio, uvloop and the limits
 	$(IN) benchmarks/run.py $(ARGS)
+
+examples: $(VENV)/.test $(VENV)/.examples  ## run every example, in every server and tool it is for
+	$(IN) -m pytest tests/examples $(ARGS)
+
+wheel:  ## dist/: an sdist, a wheel made from it, both tried in a fresh venv
+	tools/dist.sh $(PYTHON)
+
+pgo:  ## dist/: a wheel with profile-guided optimisation, measured against a plain one
+	tools/pgo.sh $(PYTHON) dist $(ARGS)
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) .matrix .sanitize build dist *.egg-info *.so
