@@ -49,6 +49,6 @@ asyncio.run(main())
 PROGRAM
 [[ $(FASTASYNC_INSTALL=1 "$user" -c \
     'import asyncio; print(type(asyncio.new_event_loop()).__module__)') == fastasync ]]
-"$user" -m unittest "$root/examples/testing/test_unittest.py"
+(cd "$root/examples/testing" && "$user" -m unittest -q test_unittest.py)
 cd "$root"
 ls -l dist
