@@ -13,7 +13,7 @@ SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint sanitize leaks matrix bench examples wheel pgo clean
+.PHONY: help run test build lint sanitize leaks matrix bench examples docs wheel pgo clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -50,6 +50,9 @@ bench: $(VENV)/.bench  ## measure against asyncio, uvloop and the limits
 
 examples: $(VENV)/.test $(VENV)/.examples  ## run every example, in every server and tool it is for
 	$(IN) -m pytest tests/examples $(ARGS)
+
+docs: $(VENV)/.docs  ## the documentation as a site in build/site; a warning is an error
+	$(IN) -m mkdocs build --strict --quiet
 
 wheel:  ## dist/: an sdist, a wheel made from it, both tried in a fresh venv
 	tools/dist.sh $(PYTHON)
