@@ -26,7 +26,7 @@ def _uvicorn_worker() -> type:
     except ImportError:  # what it was called up to 2024
         from uvicorn.workers import UvicornWorker as Base
 
-    class UvicornWorker(Base):  # type: ignore[misc,no-any-unimported]
+    class UvicornWorker(Base):  # type: ignore[misc]
         """uvicorn in a gunicorn worker, on fastasync."""
 
         CONFIG_KWARGS = {
@@ -40,7 +40,7 @@ def _uvicorn_worker() -> type:
 def _asgi_worker() -> type:
     from gunicorn.workers.gasgi import ASGIWorker
 
-    class AsgiWorker(ASGIWorker):  # type: ignore[misc,no-any-unimported]
+    class AsgiWorker(ASGIWorker):  # type: ignore[misc]
         """gunicorn's own ASGI worker, on fastasync."""
 
         def _setup_event_loop(self) -> None:
@@ -53,7 +53,7 @@ def _asgi_worker() -> type:
 def _aiohttp_worker() -> type:
     from aiohttp.worker import GunicornWebWorker
 
-    class AiohttpWorker(GunicornWebWorker):
+    class AiohttpWorker(GunicornWebWorker):  # type: ignore[misc]
         """aiohttp.web in a gunicorn worker, on fastasync."""
 
         def init_process(self) -> None:
