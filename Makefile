@@ -13,7 +13,8 @@ SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint sanitize leaks matrix bench examples docs wheel pgo clean
+.PHONY: help run test build lint sanitize leaks matrix suites bench examples docs \
+        wheel pgo clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -45,6 +46,9 @@ leaks: $(VENV)/.test  ## repeat tests and scenarios and see whether anything gro
 matrix:  ## install and test on every Python that can be found
 	tools/matrix.sh $(ARGS)
 
+suites:  ## real projects' own tests, on asyncio and on fastasync
+	$(PYTHON) tests/suites/run.py $(ARGS)
+
 bench: $(VENV)/.bench  ## measure against asyncio, uvloop and the limits
 	$(IN) benchmarks/run.py $(ARGS)
 
@@ -61,7 +65,7 @@ pgo:  ## dist/: a wheel with profile-guided optimisation, measured against a pla
 	tools/pgo.sh $(PYTHON) dist $(ARGS)
 
 clean:  ## remove everything that was built
-	rm -rf $(VENV) .matrix .sanitize build dist *.egg-info *.so
+	rm -rf $(VENV) .matrix .sanitize .suites build dist *.egg-info *.so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.built: $(SOURCES) tools/venv.sh tools/wheel.sh

@@ -4,6 +4,7 @@
 # which isinstance() takes them; issubclass() does not (docs/differences.md).
 
 import asyncio
+import asyncio.sslproto
 import socket
 import ssl
 import sys
@@ -33,11 +34,18 @@ from asyncio.tasks import (
 )
 from asyncio.threads import to_thread as to_thread
 from asyncio.timeouts import timeout as timeout, timeout_at as timeout_at
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import (
+    Awaitable,
+    Callable,
+    Coroutine,
+    Generator,
+    Mapping,
+    Sequence,
+)
 from contextvars import Context
 from typing import Any, TypeAlias, TypeVar, TypeVarTuple
 
-from _typeshed import FileDescriptorLike
+from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
 
 if sys.version_info >= (3, 14):
     from asyncio.futures import (
@@ -48,6 +56,8 @@ if sys.version_info >= (3, 14):
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
+_SSL: TypeAlias = bool | None | ssl.SSLContext
 _Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 # Futures, tasks, handles.
@@ -77,6 +87,14 @@ class StreamReader(asyncio.StreamReader): ...
 class StreamWriter(asyncio.StreamWriter): ...
 class StreamReaderProtocol(asyncio.StreamReaderProtocol): ...
 
+class SSLProtocol(asyncio.sslproto.SSLProtocol):
+    _backend: str
+    def _take_over(self, data: bytes | bytearray, /) -> None: ...
+
+class SSLTransport(asyncio.Transport): ...
+
+def _tls_use_memory(on: bool, /) -> bool: ...
+
 class SocketTransport(asyncio.Transport):
     max_size: int
     def __init__(
@@ -88,6 +106,42 @@ class SocketTransport(asyncio.Transport):
         extra: dict[str, Any] | None = None,
         server: ServerCore | None = None,
         context: Context | None = None,
+    ) -> None: ...
+
+class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
+    max_size: int
+    def __init__(
+        self,
+        loop: LoopCore,
+        sock: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        address: Any = None,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
+class ProcessTransport(asyncio.SubprocessTransport):
+    """A child process and its pipes; only loops make it."""
+
+class ReadPipeTransport(asyncio.ReadTransport):
+    max_size: int
+    def __init__(
+        self,
+        loop: LoopCore,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
+    ) -> None: ...
+
+class WritePipeTransport(asyncio.Transport):
+    def __init__(
+        self,
+        loop: LoopCore,
+        pipe: Any,
+        protocol: asyncio.BaseProtocol,
+        waiter: asyncio.Future[None] | None = None,
+        extra: dict[str, Any] | None = None,
     ) -> None: ...
 
 class ServerCore:
@@ -177,9 +231,109 @@ class LoopCore:
     ) -> None: ...
     def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
     def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
+    # Names and connections.
+
+    async def getaddrinfo(
+        self,
+        host: bytes | str | None,
+        port: bytes | str | int | None,
+        *,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]: ...
+    async def getnameinfo(
+        self,
+        sockaddr: tuple[str, int] | tuple[str, int, int, int],
+        flags: int = 0,
+    ) -> tuple[str, str]: ...
+    if sys.version_info >= (3, 12):
+        async def create_connection(
+            self,
+            protocol_factory: Callable[[], _P],
+            host: str | None = None,
+            port: int | str | None = None,
+            *,
+            ssl: _SSL = None,
+            family: int = 0,
+            proto: int = 0,
+            flags: int = 0,
+            sock: socket.socket | None = None,
+            local_addr: tuple[str, int] | None = None,
+            server_hostname: str | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            happy_eyeballs_delay: float | None = None,
+            interleave: int | None = None,
+            all_errors: bool = False,
+        ) -> tuple[asyncio.Transport, _P]: ...
+    else:
+        async def create_connection(
+            self,
+            protocol_factory: Callable[[], _P],
+            host: str | None = None,
+            port: int | str | None = None,
+            *,
+            ssl: _SSL = None,
+            family: int = 0,
+            proto: int = 0,
+            flags: int = 0,
+            sock: socket.socket | None = None,
+            local_addr: tuple[str, int] | None = None,
+            server_hostname: str | None = None,
+            ssl_handshake_timeout: float | None = None,
+            ssl_shutdown_timeout: float | None = None,
+            happy_eyeballs_delay: float | None = None,
+            interleave: int | None = None,
+        ) -> tuple[asyncio.Transport, _P]: ...
+    async def create_unix_connection(
+        self,
+        protocol_factory: Callable[[], _P],
+        path: str | None = None,
+        *,
+        ssl: _SSL = None,
+        sock: socket.socket | None = None,
+        server_hostname: str | None = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[asyncio.Transport, _P]: ...
+    async def connect_accepted_socket(
+        self,
+        protocol_factory: Callable[[], _P],
+        sock: socket.socket,
+        *,
+        ssl: _SSL = None,
+        ssl_handshake_timeout: float | None = None,
+        ssl_shutdown_timeout: float | None = None,
+    ) -> tuple[asyncio.Transport, _P]: ...
+    async def connect_read_pipe(
+        self, protocol_factory: Callable[[], _P], pipe: Any
+    ) -> tuple[asyncio.ReadTransport, _P]: ...
+    async def connect_write_pipe(
+        self, protocol_factory: Callable[[], _P], pipe: Any
+    ) -> tuple[asyncio.WriteTransport, _P]: ...
+    def run_in_executor(
+        self, executor: Any, func: Callable[[*_Ts], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]: ...
+    async def sock_recv(self, sock: socket.socket, n: int) -> bytes: ...
+    async def sock_recv_into(self, sock: socket.socket, buf: WriteableBuffer) -> int: ...
+    async def sock_recvfrom(
+        self, sock: socket.socket, bufsize: int
+    ) -> tuple[bytes, Any]: ...
+    async def sock_recvfrom_into(
+        self, sock: socket.socket, buf: WriteableBuffer, nbytes: int = 0
+    ) -> tuple[int, Any]: ...
+    async def sock_sendall(self, sock: socket.socket, data: ReadableBuffer) -> None: ...
+    async def sock_sendto(
+        self, sock: socket.socket, data: ReadableBuffer, address: Any
+    ) -> int: ...
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None: ...
+    async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]: ...
 
 # For fastasync/ only.
 
 def _allow_nested(enable: bool, /) -> bool: ...
 def _live_tasks() -> list[asyncio.Task[Any]]: ...
+def _stock_methods(methods: Mapping[str, Any], /) -> None: ...
 def _sizes() -> dict[str, int]: ...

@@ -36,6 +36,7 @@ module_clear(PyObject *module)
     task_freelists_clear(st);
     sync_freelists_clear(st);
     loop_current_clear(st);
+    net_state_clear(st);
     fa_state_clear(st);
     return 0;
 }

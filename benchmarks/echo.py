@@ -8,12 +8,13 @@ scheduler chooses anew in each cell moves the numbers more than the loops do.
 
 import json
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 
 from build import binary
 from loops import LIMIT
-from procs import CLIENT_CPU, Server, loop_server
+from procs import CLIENT_CPU, HERE, Server, loop_server
 
 CONNECTIONS = 10
 SIZES = {"1k": 1024, "100k": 102_400}
@@ -41,6 +42,11 @@ ECHO_ROWS = (
     *(Echo(mode, size) for mode in STREAM_MODES for size in SIZES),
     Echo("udp", "1k"),  # a datagram cannot hold 100 KB
 )
+TLS_ROWS = (
+    Echo("tls_proto", "1k"),
+    Echo("tls_proto", "100k"),
+    Echo("tls_stream", "1k"),
+)
 
 
 def server_for(row: Echo, loop: str, folder: str) -> Server:
@@ -61,6 +67,45 @@ def run_client(name: str, *arguments: str) -> dict[str, float]:
     return result
 
 
+def make_certificate(folder: str) -> str:
+    """Make a key and a certificate for `localhost`; return the latter's path."""
+    names = "subjectAltName=DNS:localhost,IP:127.0.0.1"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days"]
+    command += ["30", "-subj", "/CN=localhost", "-addext", names]
+    command += ["-keyout", f"{folder}/key.pem", "-out", f"{folder}/cert.pem"]
+    subprocess.run(command, check=True, capture_output=True)
+    return f"{folder}/cert.pem"
+
+
+def run_tls_client(row: Echo, server: Server, certificate: str, seconds: float) -> str:
+    script = str(HERE / "clients" / "tls_client.py")
+    command = [*CLIENT_CPU.prefix(), sys.executable, script, server.address]
+    command += [str(CONNECTIONS), str(SIZES[row.size]), str(seconds)]
+    command += [str(server.pid), certificate]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        raise RuntimeError(f"tls_client.py: {done.stderr.strip()}")
+    return done.stdout
+
+
+def run_tls(row: Echo, loop: str, seconds: float, _quick: bool) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = make_certificate(folder)
+        with loop_server("echo_server.py", loop, row.mode, folder) as server:
+            told = json.loads(run_tls_client(row, server, certificate, seconds))
+    return per_message(told)
+
+
+def per_message(told: dict[str, float]) -> dict[str, float]:
+    messages = told["messages"]
+    return {
+        "value": told["server_cpu_ns"] / messages,
+        "operations": messages,
+        "per_second": messages * 1e9 / told["wall_ns"],
+        "client_cpu_ns": told["client_cpu_ns"] / messages,
+    }
+
+
 def run_echo(row: Echo, loop: str, seconds: float, _quick: bool) -> dict[str, float]:
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -74,10 +119,4 @@ def run_echo(row: Echo, loop: str, seconds: float, _quick: bool) -> dict[str, fl
             str(seconds),
             str(server.pid),
         )
-    messages = told["messages"]
-    return {
-        "value": told["server_cpu_ns"] / messages,
-        "operations": messages,
-        "per_second": messages * 1e9 / told["wall_ns"],
-        "client_cpu_ns": told["client_cpu_ns"] / messages,
-    }
+    return per_message(told)

@@ -5,13 +5,14 @@
 Prints `ready ADDRESS` and serves until SIGTERM.  The modes are the ones other
 projects publish: a Protocol, a BufferedProtocol, streams by read() and by
 readline() (write without drain, as in uvloop's and rloop's own benchmarks),
-sock_recv/sock_sendall, and a datagram endpoint.  limits/echo_epoll.c speaks the
+sock_recv/sock_sendall, and a datagram endpoint; a Protocol and streams over TLS.  limits/echo_epoll.c speaks the
 same protocol: whatever arrives goes back.
 """
 
 import argparse
 import asyncio
 import socket
+import ssl
 import sys
 from collections.abc import Awaitable, Callable
 
@@ -23,7 +24,8 @@ READ_SIZE = 262_144  # what one recv may bring
 SOCK_READ_SIZE = 102_400
 LINE_LIMIT = 1 << 20
 
-Start = Callable[[str], Awaitable[str]]  # a path for Unix sockets -> the address
+# a path: of a Unix socket, or of the folder with a certificate -> the address
+Start = Callable[[str], Awaitable[str]]
 
 
 class EchoProtocol(asyncio.Protocol):
@@ -117,6 +119,34 @@ async def stream_line(_path: str) -> str:
     return await start_stream(serve)
 
 
+def server_context(folder: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(f"{folder}/cert.pem", f"{folder}/key.pem")
+    return context
+
+
+async def tls_proto(folder: str) -> str:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(
+        EchoProtocol, HOST, 0, backlog=BACKLOG, ssl=server_context(folder)
+    )
+    KEPT.append(server)
+    return address_of(server)
+
+
+async def tls_stream(folder: str) -> str:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(READ_SIZE):
+            writer.write(data)
+        writer.close()
+
+    server = await asyncio.start_server(
+        serve, HOST, 0, limit=LINE_LIMIT, backlog=BACKLOG, ssl=server_context(folder)
+    )
+    KEPT.append(server)
+    return address_of(server)
+
+
 async def sock(_path: str) -> str:
     loop = asyncio.get_running_loop()
     listener = socket.create_server((HOST, 0), backlog=BACKLOG)
@@ -151,7 +181,17 @@ async def udp(_path: str) -> str:
 
 MODES: dict[str, Start] = {
     fn.__name__: fn
-    for fn in (tcp_proto, tcp_buf, unix_proto, stream, stream_line, sock, udp)
+    for fn in (
+        tcp_proto,
+        tcp_buf,
+        unix_proto,
+        stream,
+        stream_line,
+        tls_proto,
+        tls_stream,
+        sock,
+        udp,
+    )
 }
 
 

@@ -1,6 +1,7 @@
 """All rows of the table: what each is called, and how one cell of it is measured."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from build import binary, compiler
-from echo import ECHO_ROWS, SIZES, run_echo
+from echo import ECHO_ROWS, SIZES, TLS_ROWS, run_echo, run_tls
 from http_load import CONNECTIONS, FRAMEWORKS, missing, run_http
 from loops import LIMIT
 from memory import idle_conn_bytes
@@ -117,6 +118,16 @@ def echo_rows() -> list[Row]:
             limit=True,
         )
         for row in ECHO_ROWS
+    ] + [
+        Row(
+            row.name,
+            "echo",
+            "ns",
+            f"Server CPU per {SIZES[row.size]}-byte message, mode {row.mode}.",
+            partial(run_tls, row),
+            missing="" if shutil.which("openssl") else "needs the openssl command",
+        )
+        for row in TLS_ROWS
     ]
 
 

@@ -22,7 +22,7 @@ from typing import Any
 
 import _fastasync
 
-from . import _nested, _server
+from . import _nested, _server, _tls
 
 __all__ = ("Loop", "new_event_loop")
 
@@ -38,7 +38,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "shutdown_default_executor",
         "_do_shutdown",
         "_check_default_executor",
-        "run_in_executor",
         "set_default_executor",
         # reports
         "get_exception_handler",
@@ -48,25 +47,19 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_callback",
         "_set_coroutine_origin_tracking",
         "_add_callback_signalsafe",
-        # names
+        # names (looking them up is ours)
         "_getaddrinfo_debug",
-        "getaddrinfo",
-        "getnameinfo",
-        "_ensure_resolved",
         # connections and servers (the transports are ours)
         "_connect_sock",
-        "create_connection",
-        "_create_connection_transport",
         "_create_server_getaddrinfo",
-        "connect_accepted_socket",
-        "start_tls",
-        # not ours yet: UDP, pipes, subprocesses, sendfile
+        # endpoints (the transport is ours)
         "create_datagram_endpoint",
-        "connect_read_pipe",
-        "connect_write_pipe",
+        # checks before, and words for the log (the spawning is ours)
         "_log_subprocess",
         "subprocess_shell",
         "subprocess_exec",
+        # checks, and reading and writing where the kernel cannot (the native
+        # sending is ours)
         "sendfile",
         "_sendfile_fallback",
         "sock_sendfile",
@@ -74,28 +67,20 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_check_sendfile_params",
     ),
     selector_events.BaseSelectorEventLoop: (
-        "_make_datagram_transport",
         "_accept_connection2",
         "_sendfile_native",
         "_read_from_self",
-        "sock_recv",
+        # where a socket is not an ordinary one
         "_sock_read_done",
         "_sock_recv",
-        "sock_recv_into",
         "_sock_recv_into",
-        "sock_recvfrom",
         "_sock_recvfrom",
-        "sock_recvfrom_into",
         "_sock_recvfrom_into",
-        "sock_sendall",
         "_sock_sendall",
-        "sock_sendto",
         "_sock_sendto",
-        "sock_connect",
         "_sock_connect",
         "_sock_write_done",
         "_sock_connect_cb",
-        "sock_accept",
         "_sock_accept",
     ),
     unix_events._UnixSelectorEventLoop: (
@@ -104,12 +89,7 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         "_handle_signal",
         "remove_signal_handler",
         "_check_signal",
-        "_make_read_pipe_transport",
-        "_make_write_pipe_transport",
-        "_make_subprocess_transport",
         "_child_watcher_callback",
-        "create_unix_connection",
-        "_sock_sendfile_native",
         "_sock_sendfile_native_impl",
         "_sock_sendfile_update_filepos",
         "_sock_add_cancellation_callback",
@@ -117,10 +97,14 @@ _BORROWED: dict[type, tuple[str, ...]] = {
 }
 
 
+#: The C core knows who of these owns which file descriptor.
+_OUR_TRANSPORTS = (_fastasync.SocketTransport, _fastasync.DatagramSocketTransport)
+
+
 class _Transports(weakref.WeakValueDictionary[int, Any]):
     """Which transport uses which file descriptor, as borrowed code sees it.
 
-    The C core keeps account of its own transports; asyncio's (UDP) stand here.
+    The C core keeps account of its own transports; others stand here.
     """
 
     def __init__(self, loop: Loop) -> None:
@@ -129,7 +113,7 @@ class _Transports(weakref.WeakValueDictionary[int, Any]):
 
     def __setitem__(self, fd: int, transport: Any) -> None:
         loop = self._loop()
-        if isinstance(transport, _fastasync.SocketTransport):
+        if isinstance(transport, _OUR_TRANSPORTS):
             if loop is not None:
                 loop._claim_fd(fd, transport)
             return
@@ -273,11 +257,17 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     def _csock(self) -> socket.socket | None:
         """The writing end of the self-pipe, for signal.set_wakeup_fd."""
         if self._self_pipe is None and not self.is_closed():
-            self._ssock, self._self_pipe = socket.socketpair()
-            self._ssock.setblocking(False)
-            self._self_pipe.setblocking(False)
+            ssock, csock = socket.socketpair()
+            try:
+                ssock.setblocking(False)
+                csock.setblocking(False)
+                self._add_reader(ssock.fileno(), self._read_from_self)
+            except BaseException:
+                ssock.close()
+                csock.close()
+                raise
+            self._ssock, self._self_pipe = ssock, csock
             self._internal_fds += 1
-            self._add_reader(self._ssock.fileno(), self._read_from_self)
         return self._self_pipe
 
     def _close_self_pipe(self) -> None:
@@ -305,34 +295,21 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
             self, sock, protocol, waiter, extra, server, context
         )
 
-    def _make_ssl_transport(
+    _make_ssl_transport = _tls.make_ssl_transport
+    start_tls = _tls.start_tls
+
+    def _make_datagram_transport(
         self,
-        rawsock: socket.socket,
+        sock: socket.socket,
         protocol: asyncio.BaseProtocol,
-        sslcontext: Any,
+        address: Any = None,
         waiter: Any = None,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
         extra: dict[str, Any] | None = None,
-        server: Any = None,
-        context: Any = None,
-        **timeouts: float | None,
-    ) -> asyncio.Transport:
-        self._ensure_fd_no_transport(rawsock)
-        ssl_protocol = asyncio.sslproto.SSLProtocol(
-            self,
-            protocol,
-            sslcontext,
-            waiter,
-            server_side,
-            server_hostname,
-            **timeouts,
+    ) -> asyncio.DatagramTransport:
+        self._ensure_fd_no_transport(sock)
+        return _fastasync.DatagramSocketTransport(
+            self, sock, protocol, address, waiter, extra
         )
-        self._make_socket_transport(
-            rawsock, ssl_protocol, extra=extra, server=server, context=context
-        )
-        return ssl_protocol._app_transport
 
     create_server = _server.create_server
     create_unix_server = _server.create_unix_server
@@ -345,6 +322,9 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
         sock.close()
         if path is not None:
             _unlink_if_same(path, inode)
+
+
+_fastasync._stock_methods(vars(Loop))
 
 
 def _unlink_if_same(path: str, inode: int | None) -> None:

@@ -10,6 +10,7 @@
 #include "base/args.h"
 #include "base/errors.h"
 #include "loop/handle.h"
+#include "net/net.h"
 
 /* The int that an int or an object with fileno() stands for (new), errors as
    those of the selectors module. */
@@ -34,12 +35,8 @@ io_fileno_object(LoopObject *loop, PyObject *file)
 /* Its value. -1 and an exception on failure; without `strict`, a number that
    no fd can have is INT_MAX. */
 static int
-io_fileno(LoopObject *loop, PyObject *file, int strict)
+io_number(PyObject *number, int strict)
 {
-    PyObject *number = io_fileno_object(loop, file);
-    if (number == NULL) {
-        return -1;
-    }
     int fd = -1, overflow;
     long value = PyLong_AsLongAndOverflow(number, &overflow);
     if (overflow < 0 || (value < 0 && !overflow)) {
@@ -54,7 +51,41 @@ io_fileno(LoopObject *loop, PyObject *file, int strict)
     else {
         fd = INT_MAX;
     }
+    return fd;
+}
+
+static int
+io_fileno(LoopObject *loop, PyObject *file, int strict)
+{
+    PyObject *number = io_fileno_object(loop, file);
+    if (number == NULL) {
+        return -1;
+    }
+    int fd = io_number(number, strict);
     Py_DECREF(number);
+    return fd;
+}
+
+/* The fd to give up: of a file that is closed by now, the one for which it was
+   given. Its number is -1 then; *closed says that it was found so. A `guarded`
+   method, which asks for a transport first, refuses files without a number. */
+static int
+io_fileno_past(LoopObject *loop, PyObject *file, int guarded, int *closed)
+{
+    *closed = 0;
+    PyObject *number = io_fileno_object(loop, file);
+    int fd = number == NULL ? -1 : io_number(number, 0);
+    int search = fd < 0 && (number != NULL || !guarded) &&
+                 PyErr_ExceptionMatches(PyExc_ValueError);
+    Py_XDECREF(number);
+    if (FA_UNLIKELY(search)) {
+        int found = loop_io_find(loop, file);
+        if (found >= 0) {
+            PyErr_Clear();
+            *closed = 1;
+            return found;
+        }
+    }
     return fd;
 }
 
@@ -109,6 +140,29 @@ io_cancel_watcher(LoopObject *loop, int fd, int dir)
     int rc = handle_cancel((HandleObject *)watcher);
     Py_DECREF(watcher);
     return rc;
+}
+
+/* The fd has been given as `file` and is watched: keep that object, unless one
+   is kept that still has the fd. */
+static void
+io_keep_file(LoopObject *loop, int fd, PyObject *file)
+{
+    PyObject *kept = loop_io_file(loop, fd);
+    if (FA_LIKELY(kept == file || (kept == NULL && PyLong_Check(file)))) {
+        return;
+    }
+    if (kept != NULL) {
+        Py_INCREF(kept); // its fileno() is a call into Python
+        int current = io_fileno(loop, kept, 0);
+        PyErr_Clear();
+        Py_DECREF(kept);
+        if (current == fd) {
+            return;
+        }
+    }
+    if (loop_io_watcher(loop, fd, FA_IN) || loop_io_watcher(loop, fd, FA_OUT)) {
+        loop_io_set_file(loop, fd, PyLong_Check(file) ? NULL : file);
+    }
 }
 
 /* Returns the new Handle. */
@@ -183,6 +237,9 @@ io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
     PyObject *context = out[2] == Py_None ? NULL : out[2];
     PyObject *handle =
         io_add(loop, fd, dir, out[1], args + 2, rest, context);
+    if (handle != NULL) {
+        io_keep_file(loop, fd, out[0]);
+    }
     if (handle == NULL || !guarded) {
         return handle;
     }
@@ -193,8 +250,10 @@ io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
 static PyObject *
 io_remove_parsed(LoopObject *loop, int dir, int guarded, PyObject *file)
 {
-    int fd = io_fileno(loop, file, 0);
-    if (fd < 0 || (guarded && io_check_no_transport(loop, fd) < 0)) {
+    int closed;
+    int fd = io_fileno_past(loop, file, guarded, &closed);
+    if (fd < 0 ||
+        (guarded && !closed && io_check_no_transport(loop, fd) < 0)) {
         return NULL;
     }
     return io_remove(loop, fd, dir);
@@ -280,8 +339,7 @@ Loop_claim_fd(LoopObject *loop, PyObject *const *args, Py_ssize_t nargs)
         PyErr_SetString(PyExc_TypeError, "_claim_fd() takes fd, transport");
         return NULL;
     }
-    int fd = io_fileno(loop, args[0], 1);
-    if (fd < 0 || loop_io_claim(loop, fd, args[1]) < 0) {
+    if (sockstream_claim(loop, args[1]) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

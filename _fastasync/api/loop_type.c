@@ -11,6 +11,7 @@
 #include "base/errors.h"
 #include "loop/current.h"
 #include "loop/handle.h"
+#include "task/coro.h"
 
 /* -- overridden methods ----------------------------------------------------------- */
 
@@ -18,14 +19,30 @@
     X(call_soon, FA_OV_CALL_SOON) X(time, FA_OV_TIME) \
     X(call_at, FA_OV_CALL_AT) X(create_task, FA_OV_CREATE_TASK) \
     X(get_debug, FA_OV_GET_DEBUG) X(run_forever, FA_OV_RUN_FOREVER) \
-    X(create_future, FA_OV_CREATE_FUTURE) X(call_later, FA_OV_CALL_LATER)
+    X(create_future, FA_OV_CREATE_FUTURE) X(call_later, FA_OV_CALL_LATER) \
+    X(run_in_executor, FA_OV_RUN_IN_EXECUTOR) \
+    X(_ensure_resolved, FA_OV_CONNECTS | FA_OV_RESOLVE) \
+    X(_connect_sock, FA_OV_CONNECTS) \
+    X(sock_connect, FA_OV_CONNECTS) X(_sock_connect, FA_OV_CONNECTS) \
+    X(_make_socket_transport, FA_OV_CONNECTS) \
+    X(_create_connection_transport, FA_OV_CONNECTS) \
+    X(_add_reader, FA_OV_SOCK_IO) X(_add_writer, FA_OV_SOCK_IO) \
+    X(_remove_reader, FA_OV_SOCK_IO) X(_remove_writer, FA_OV_SOCK_IO) \
+    X(add_reader, FA_OV_SOCK_IO) X(add_writer, FA_OV_SOCK_IO) \
+    X(remove_reader, FA_OV_SOCK_IO) X(remove_writer, FA_OV_SOCK_IO) \
+    X(_ensure_fd_no_transport, FA_OV_SOCK_IO) \
+    X(call_soon_threadsafe, FA_OV_CALL_THREADSAFE)
 
-/* Does `loop.name` find anything but LoopCore's method? 1, 0 or -1. */
+/* Does `loop.name` find anything but the method of LoopCore or, if that has
+   none, of fastasync.Loop as it was made? 1, 0 or -1. */
 static int
 loop_is_overridden(LoopObject *loop, PyObject *dict, PyObject *name)
 {
     PyObject *own = PyDict_GetItemWithError(loop->st->LoopCoreType->tp_dict,
                                             name);
+    if (own == NULL && !PyErr_Occurred() && loop->st->loop_stock != NULL) {
+        own = PyDict_GetItemWithError(loop->st->loop_stock, name);
+    }
     if (own == NULL && PyErr_Occurred()) {
         return -1;
     }
@@ -105,6 +122,7 @@ Loop_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
         return NULL;
     }
     if (loop_open(loop, st) < 0 || loop_refresh_overrides(loop) < 0) {
+        loop->closed = 1; // so that __del__ finds nothing to complain about
         Py_DECREF(loop);
         return NULL;
     }
@@ -386,7 +404,26 @@ api_allow_nested(PyObject *module, PyObject *enable)
     return PyBool_FromLong(before);
 }
 
+PyDoc_STRVAR(stock_methods_doc,
+"_stock_methods($module, methods, /)\n--\n\n"
+"Remember a dict of the Python methods of fastasync.Loop: what differs from\n"
+"them has been replaced.");
+
+static PyObject *
+api_stock_methods(PyObject *module, PyObject *methods)
+{
+    fa_state *st = fa_state_of_module(module);
+    PyObject *copy = PyDict_New();
+    if (copy == NULL || PyDict_Update(copy, methods) < 0) {
+        Py_XDECREF(copy);
+        return NULL;
+    }
+    Py_XSETREF(st->loop_stock, copy);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef api_functions[] = {
+    {"_stock_methods", api_stock_methods, METH_O, stock_methods_doc},
     {"_allow_nested", api_allow_nested, METH_O, allow_nested_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -399,7 +436,13 @@ api_types_init(PyObject *module, fa_state *st)
         loop_add_methods(st->LoopCoreType, loop_sched_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_run_methods) < 0 ||
         loop_add_methods(st->LoopCoreType, loop_task_methods) < 0 ||
-        loop_add_methods(st->LoopCoreType, loop_io_methods) < 0)
+        loop_add_methods(st->LoopCoreType, loop_io_methods) < 0 ||
+        loop_add_methods(st->LoopCoreType, loop_pipe_methods) < 0 ||
+        loop_pipe_init(st) < 0 ||
+        loop_add_methods(st->LoopCoreType, loop_executor_methods) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_sock_coroutines) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_connect_methods) < 0 ||
+        coro_methods_add(st, st->LoopCoreType, loop_process_coros) < 0)
     {
         return -1;
     }

@@ -18,7 +18,7 @@ typedef struct {
     int python;         /* 1: texts of a Python method, which counts self; 2: of
                            a Python function; 0: of a C function */
     int total;          /* all names: positional, then keyword-only */
-    const char *names[8];
+    const char *names[16];
 } fa_args;
 
 /* Returns 0, or -1 with TypeError. `out` has room for spec->total. */

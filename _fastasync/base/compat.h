@@ -57,6 +57,10 @@
 #define FA_HAS_GROUP_RECANCEL FA_PY313
 /* TaskGroup.cancel(), a lone GeneratorExit, __aexit__ that returns True. */
 #define FA_HAS_GROUP_CANCEL FA_PY315
+/* a sendfile that has sent nothing sets the position of the file too */
+#define FA_HAS_SENDFILE_SEEK FA_PY314
+/* _chain_future copies at once what ends in the loop's own thread */
+#define FA_HAS_CHAIN_HERE FA_PY314
 /* gather handles futures that are done already before it returns. */
 #define FA_HAS_GATHER_EAGER FA_PY312
 /* asyncio.current_task is C, in its error texts too. */
@@ -102,6 +106,16 @@
 #define FA_HAS_WRITELINES_SKIP FA_PY315
 /* The TypeError of transport.write names the three types it takes. */
 #define FA_HAS_WRITE_TYPES_TEXT FA_PY314
+/* create_connection(all_errors=). */
+#define FA_HAS_ALL_ERRORS FA_PY312
+/* The context of a connection is taken before its protocol is made, and
+   _create_connection_transport(context=); a socket for which no transport could
+   be made is closed. */
+#define FA_HAS_CONNECTION_CONTEXT FA_PY315
+/* DatagramTransport.sendto: an empty datagram is sent (before: dropped), and
+   each one that waits counts for so many bytes more than it has. */
+#define FA_SENDS_EMPTY_DATAGRAMS FA_PY313
+#define FA_DATAGRAM_HEADER (FA_PY313 ? 8 : 0)
 /* Server keeps its transports: _attach and _detach have an argument. */
 #define FA_HAS_SERVER_CLIENTS FA_PY313
 /* A server calls loop._start_serving(..., context=). */
@@ -144,6 +158,14 @@ fa_forgives_cancelled_client(void)
     return FA_PY312 ? Py_Version >= 0x030C0200 : Py_Version >= 0x030B0800;
 }
 
+/* create_connection without a connection and without an exception to raise is a
+   TimeoutError (before: the IndexError of exceptions[0]). */
+static inline int
+fa_connect_times_out(void)
+{
+    return FA_PY314 || (FA_PY313 && Py_Version >= 0x030D0600);
+}
+
 /* StreamReader asks events._get_event_loop() for its loop. */
 #define FA_STREAMS_ASK_PRIVATELY (!FA_PY312)
 /* StreamReader.readuntil takes a tuple of separators. */
@@ -152,6 +174,17 @@ fa_forgives_cancelled_client(void)
 #define FA_HAS_TAKE_BYTES FA_PY315
 /* StreamReader._replace_transport (for StreamWriter.start_tls). */
 #define FA_HAS_READER_REPLACE_TRANSPORT FA_PY314
+/* child watchers belong to the event loop policy */
+#define FA_HAS_CHILD_WATCHERS !FA_PY314
+/* the default child watcher watches a pidfd, not a thread */
+#define FA_HAS_PIDFD_WATCHER FA_PY312
+/* subprocess._USE_VFORK = False means fork */
+#define FA_HAS_VFORK_SWITCH !FA_PY314
+/* a Popen that starts its child by posix_spawn (only without close_fds) gives it
+   what os.environ says, not what the C library's environment says */
+#define FA_POSIX_SPAWN_OS_ENVIRON !FA_PY313
+/* so many iterations lie between a child's end and _process_exited */
+#define FA_EXIT_HOPS (FA_PY314 ? 0 : FA_PY312 ? 1 : 2)
 
 /* -- exceptions --------------------------------------------------------- */
 
@@ -276,6 +309,13 @@ fa_weakref_get(PyObject *ref)
     PyObject *obj = PyWeakref_GET_OBJECT(ref);
     return obj == Py_None ? NULL : Py_NewRef(obj);
 #endif
+}
+
+/* Is that what the weak reference refers to? `obj` is alive. HOT */
+static inline int
+fa_weakref_is(PyObject *ref, PyObject *obj)
+{
+    return ((PyWeakReference *)ref)->wr_object == obj;
 }
 
 /* The type's version tag, 0 while it has none: changes whenever the type or

@@ -2,6 +2,7 @@
    helpers that every type needs: making a heap type, finding the state. */
 #include "base/state.h"
 
+#include <stddef.h>
 #include <string.h>
 
 fa_state *
@@ -21,6 +22,66 @@ fa_type_new(PyObject *module, PyType_Spec *spec, PyObject *bases,
     }
     Py_XSETREF(*slot, (PyTypeObject *)type);
     return 0;
+}
+
+/* -- the lists of state.h as tables ---------------------------------------- */
+
+/* Loops over tables and not a statement per name: there are hundreds of them,
+   and a compiler takes minutes for such a function with sanitizers. */
+
+static const size_t state_type_rows[] = {
+#define X(name) offsetof(fa_state, name##Type),
+    FA_TYPES(X)
+#undef X
+};
+
+static const struct {
+    size_t field;
+    const char *text;
+} state_name_rows[] = {
+#define X(name) {offsetof(fa_state, str_##name), #name},
+    FA_NAMES(X)
+#undef X
+};
+
+static const struct {
+    size_t field;
+    const char *module, *attr;
+} state_import_rows[] = {
+#define X(field, module, attr) {offsetof(fa_state, field), module, attr},
+    FA_IMPORTS(X)
+#undef X
+};
+
+/* Those that have no list. */
+static const size_t state_other_fields[] = {
+    offsetof(fa_state, current_tasks),
+    offsetof(fa_state, c_swap_current_task),
+    offsetof(fa_state, kw_context),
+    offsetof(fa_state, kw_name_context),
+    offsetof(fa_state, timeout_fire),
+    offsetof(fa_state, release_waiter),
+    offsetof(fa_state, kw_msg),
+    offsetof(fa_state, loop_stock),
+    offsetof(fa_state, popen_own[0]),
+    offsetof(fa_state, popen_own[1]),
+    offsetof(fa_state, asyncio_spawn),
+    offsetof(fa_state, asyncio_exec),
+    offsetof(fa_state, asyncio_exited),
+};
+
+#define COUNT(table) (sizeof(table) / sizeof((table)[0]))
+
+static inline PyObject **
+state_object(fa_state *st, size_t field)
+{
+    return (PyObject **)((char *)st + field);
+}
+
+static inline PyTypeObject **
+state_type(fa_state *st, size_t field)
+{
+    return (PyTypeObject **)((char *)st + field);
 }
 
 static int
@@ -46,18 +107,21 @@ fa_state_init(fa_state *st)
         return -1;
     }
     Py_DECREF(asyncio);
-#define X(name) \
-    if ((st->str_##name = PyUnicode_InternFromString(#name)) == NULL) { \
-        return -1; \
+    for (size_t i = 0; i < COUNT(state_name_rows); i++) {
+        PyObject *name = PyUnicode_InternFromString(state_name_rows[i].text);
+        if (name == NULL) {
+            return -1;
+        }
+        *state_object(st, state_name_rows[i].field) = name;
     }
-    FA_NAMES(X)
-#undef X
-#define X(field, module, attr) \
-    if (state_import(&st->field, module, attr) < 0) { \
-        return -1; \
+    for (size_t i = 0; i < COUNT(state_import_rows); i++) {
+        if (state_import(state_object(st, state_import_rows[i].field),
+                         state_import_rows[i].module,
+                         state_import_rows[i].attr) < 0)
+        {
+            return -1;
+        }
     }
-    FA_IMPORTS(X)
-#undef X
     st->kw_context = PyTuple_Pack(1, st->str_context);
     st->kw_msg = PyTuple_Pack(1, st->str_msg);
     return st->kw_context == NULL || st->kw_msg == NULL ? -1 : 0;
@@ -66,19 +130,15 @@ fa_state_init(fa_state *st)
 int
 fa_state_traverse(fa_state *st, visitproc visit, void *arg)
 {
-#define X(name) Py_VISIT(st->name##Type);
-    FA_TYPES(X)
-#undef X
-#define X(field, module, attr) Py_VISIT(st->field);
-    FA_IMPORTS(X)
-#undef X
-    Py_VISIT(st->current_tasks);
-    Py_VISIT(st->c_swap_current_task);
-    Py_VISIT(st->kw_context);
-    Py_VISIT(st->kw_name_context);
-    Py_VISIT(st->timeout_fire);
-    Py_VISIT(st->release_waiter);
-    Py_VISIT(st->kw_msg);
+    for (size_t i = 0; i < COUNT(state_type_rows); i++) {
+        Py_VISIT(*state_type(st, state_type_rows[i]));
+    }
+    for (size_t i = 0; i < COUNT(state_import_rows); i++) {
+        Py_VISIT(*state_object(st, state_import_rows[i].field));
+    }
+    for (size_t i = 0; i < COUNT(state_other_fields); i++) {
+        Py_VISIT(*state_object(st, state_other_fields[i]));
+    }
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_VISIT(st->handles[kind].run);
     }
@@ -88,26 +148,24 @@ fa_state_traverse(fa_state *st, visitproc visit, void *arg)
 void
 fa_state_clear(fa_state *st)
 {
-#define X(name) Py_CLEAR(st->name##Type);
-    FA_TYPES(X)
-#undef X
-#define X(name) Py_CLEAR(st->str_##name);
-    FA_NAMES(X)
-#undef X
-#define X(field, module, attr) Py_CLEAR(st->field);
-    FA_IMPORTS(X)
-#undef X
-    Py_CLEAR(st->current_tasks);
-    Py_CLEAR(st->c_swap_current_task);
-    Py_CLEAR(st->kw_context);
-    Py_CLEAR(st->kw_name_context);
-    Py_CLEAR(st->timeout_fire);
-    Py_CLEAR(st->release_waiter);
-    Py_CLEAR(st->kw_msg);
+    for (size_t i = 0; i < COUNT(state_type_rows); i++) {
+        Py_CLEAR(*state_type(st, state_type_rows[i]));
+    }
+    for (size_t i = 0; i < COUNT(state_name_rows); i++) {
+        Py_CLEAR(*state_object(st, state_name_rows[i].field));
+    }
+    for (size_t i = 0; i < COUNT(state_import_rows); i++) {
+        Py_CLEAR(*state_object(st, state_import_rows[i].field));
+    }
+    for (size_t i = 0; i < COUNT(state_other_fields); i++) {
+        Py_CLEAR(*state_object(st, state_other_fields[i]));
+    }
     for (int kind = 0; kind < FA_HANDLE_KINDS; kind++) {
         Py_CLEAR(st->handles[kind].run);
     }
 }
+
+#undef COUNT
 
 /* -- slots of asyncio's Python classes ----------------------------------- */
 
@@ -145,4 +203,19 @@ fa_base_slots_clear(PyTypeObject *base, PyObject *self)
             Py_CLEAR(*slot);
         }
     }
+}
+
+void
+fa_finalized_dealloc(PyObject *self, inquiry clear, PyTypeObject *base)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    if (PyObject_CallFinalizerFromDealloc(self) < 0) {
+        return; // resurrected
+    }
+    PyObject_GC_UnTrack(self);
+    PyObject_ClearWeakRefs(self);
+    clear(self);
+    fa_base_slots_clear(base, self);
+    type->tp_free(self);
+    Py_DECREF(type);
 }

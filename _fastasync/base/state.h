@@ -23,7 +23,9 @@
     X(BoundedSemaphore) X(BarrierCore) X(Barrier) \
     X(StreamProtocolCore) X(StreamReaderProtocol) X(StreamReaderCore) \
     X(StreamReader) X(StreamWriterCore) X(StreamWriter) \
-    X(SocketTransport) X(ServerCore) X(Listener)
+    X(SocketTransport) X(SSLProtocolCore) X(SSLProtocol) X(SSLTransport) \
+    X(ServerCore) X(Listener) X(ReadPipeTransport) X(WritePipeTransport) \
+    X(Connecting) X(DatagramTransport) X(SubprocessTransport) X(Race)
 
 /* X(name): st->str_##name, an interned string. */
 #define FA_NAMES(X) \
@@ -38,8 +40,8 @@
     X(buffer_updated) X(call_at) X(call_exception_handler) X(call_later) \
     X(call_soon) X(call_soon_threadsafe) X(cancel) X(CANCELLED) X(cancelled) \
     X(close) X(connection_lost) X(connection_made) X(context) X(coro) \
-    X(create_future) X(create_task) X(data_received) X(debug) X(done) \
-    X(eof_received) X(exception) X(extract_stack) X(family) X(fileno) \
+    X(create_future) X(create_task) X(data_received) X(datagram_received) X(debug) X(done) \
+    X(eof_received) X(error_received) X(exception) X(extract_stack) X(family) X(fileno) \
     X(FINISHED) X(Future) X(future) X(get_buffer) X(get_debug) X(get_event_loop) X(get_loop) \
     X(handle) X(is_running) X(listen) X(logger) X(loop) X(message) X(name) \
     X(pause_writing) X(peername) X(PENDING) X(proto) X(protocol) \
@@ -63,7 +65,26 @@
     X(write) X(write_eof) X(writelines) \
     X(_maybe_resume_transport) X(_wait_for_data) X(_wakeup_waiter) X(args) \
     X(consumed) X(extend) X(partial) X(pause_reading) X(read) \
-    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort)
+    X(readexactly) X(readline) X(readuntil) X(resume_reading) X(sort) \
+    X(pipe) X(_make_read_pipe_transport) X(_make_write_pipe_transport) \
+    X(_connect_sock) X(_create_connection_transport) X(_ensure_resolved) \
+    X(_executor_shutdown_called) X(_ipaddr_info) X(_make_socket_transport) \
+    X(_make_subprocess_transport) X(_call_connection_lost) X(_active) \
+    X(_UnixSubprocessTransport) X(_event_loop_policy) X(get_child_watcher) \
+    X(_sock_connect) X(getaddrinfo) X(getnameinfo) X(sock_connect) \
+    X(_check_ssl_socket) X(_make_ssl_transport) X(connect_accepted_socket) \
+    X(setblocking) X(_add_reader) X(_add_writer) X(_ensure_fd_no_transport) \
+    X(_remove_reader) X(_remove_writer) X(accept) X(add_reader) \
+    X(add_writer) X(connect) X(remove_reader) X(remove_writer) X(sendto) \
+    X(_check_callback) X(_check_default_executor) X(_default_executor) \
+    X(_exception) X(_result) X(_state) X(submit) X(ThreadPoolExecutor) \
+    X(_child_created) X(_child_watcher_callback) X(_closed_child_pipe_fds) \
+    X(_communication_started) X(_devnull) X(_execute_child) X(_input) \
+    X(_sigint_wait_secs) X(_wait) X(_waitpid_lock) X(_watcher) \
+    X(connect_read_pipe) X(connect_write_pipe) X(encoding) X(errors) X(pid) \
+    X(pipe_connection_lost) X(pipe_data_received) X(pipesize) X(Popen) \
+    X(process_exited) X(returncode) X(stderr) X(stdin) X(stdout) \
+    X(subprocess) X(text_mode) X(disconnected)
 
 #if FA_HAS_QUEUE_SHUTDOWN
 #  define FA_IMPORTS_SHUTDOWN(X) \
@@ -79,6 +100,18 @@
     X(c_awaited_by_discard, "_asyncio", "future_discard_from_awaited_by")
 #else
 #  define FA_IMPORTS_GRAPH(X)
+#endif
+
+#if FA_HAS_CHILD_WATCHERS
+#  define FA_IMPORTS_WATCHERS(X) \
+    X(get_child_watcher, "asyncio.events", "get_child_watcher") \
+    X(UnixPolicy, "asyncio.unix_events", "_UnixDefaultEventLoopPolicy") \
+    X(PidfdWatcher, "asyncio.unix_events", "PidfdChildWatcher") \
+    X(ThreadedWatcher, "asyncio.unix_events", "ThreadedChildWatcher")
+#else
+#  define FA_IMPORTS_WATCHERS(X) \
+    X(PidfdWatcher, "asyncio.unix_events", "_PidfdChildWatcher") \
+    X(ThreadedWatcher, "asyncio.unix_events", "_ThreadedChildWatcher")
 #endif
 
 /* X(field, "module", "attribute"): st->field, imported once at init. What a
@@ -123,15 +156,41 @@
     X(mod_events, "asyncio.events", NULL) \
     X(mod_tasks, "asyncio.tasks", NULL) \
     X(mod_futures, "asyncio.futures", NULL) \
+    X(chain_future, "asyncio.futures", "_chain_future") \
     X(mod_base_events, "asyncio.base_events", NULL) \
     X(mod_base_futures, "asyncio.base_futures", NULL) \
     X(mod_base_tasks, "asyncio.base_tasks", NULL) \
     X(mod_format_helpers, "asyncio.format_helpers", NULL) \
     X(mod_socket, "socket", NULL) \
+    X(mod_selector_events, "asyncio.selector_events", NULL) \
+    X(mod_unix_events, "asyncio.unix_events", NULL) \
+    X(asyncio_BaseLoop, "asyncio.base_events", "BaseEventLoop") \
+    X(asyncio_UnixLoop, "asyncio.unix_events", "_UnixSelectorEventLoop") \
+    X(base_ipaddr_info, "asyncio.base_events", "_ipaddr_info") \
+    X(socket_class, "socket", "socket") \
+    X(socket_getaddrinfo, "socket", "getaddrinfo") \
+    X(socket_getnameinfo, "_socket", "getnameinfo") \
+    X(socket_AF_INET, "socket", "AF_INET") \
+    X(socket_AF_INET6, "socket", "AF_INET6") \
+    X(socket_SOCK_STREAM, "socket", "SOCK_STREAM") \
+    X(socket_SOCK_DGRAM, "socket", "SOCK_DGRAM") \
+    X(socket_SOCK_RAW, "socket", "SOCK_RAW") \
+    X(socket_IPPROTO_TCP, "socket", "IPPROTO_TCP") \
+    X(socket_IPPROTO_UDP, "socket", "IPPROTO_UDP") \
+    X(mod_os, "os", NULL) \
+    X(os_sendfile, "os", "sendfile") \
+    X(UnsupportedOperation, "io", "UnsupportedOperation") \
+    X(SendfileNotAvailableError, "asyncio.exceptions", \
+      "SendfileNotAvailableError") \
     X(asyncio_FlowControl, "asyncio.transports", "_FlowControlMixin") \
+    X(asyncio_DatagramTransport, "asyncio.transports", "DatagramTransport") \
     X(socket_type, "_socket", "socket") \
+    X(asyncio_ReadTransport, "asyncio.transports", "ReadTransport") \
+    X(FileIO_type, "_io", "FileIO") \
     X(mod_constants, "asyncio.constants", NULL) \
     X(mod_log, "asyncio.log", NULL) \
+    X(mod_sslproto, "asyncio.sslproto", NULL) \
+    X(mod_ssl, "asyncio.sslproto", "ssl") \
     X(asyncio_Queue, "asyncio.queues", "Queue") \
     X(asyncio_LifoQueue, "asyncio.queues", "LifoQueue") \
     X(asyncio_PriorityQueue, "asyncio.queues", "PriorityQueue") \
@@ -145,10 +204,20 @@
     X(asyncio_StreamReader, "asyncio.streams", "StreamReader") \
     X(asyncio_StreamProtocol, "asyncio.streams", "StreamReaderProtocol") \
     X(asyncio_StreamWriter, "asyncio.streams", "StreamWriter") \
+    X(mod_subprocess, "subprocess", NULL) \
+    X(Popen, "subprocess", "Popen") \
+    X(allocate_lock, "_thread", "allocate_lock") \
+    X(asyncio_UnixSubprocess, "asyncio.unix_events", \
+      "_UnixSubprocessTransport") \
+    X(asyncio_Subprocess, "asyncio.transports", "SubprocessTransport") \
+    X(ReadPipeProto, "asyncio.base_subprocess", "ReadSubprocessPipeProto") \
+    X(WritePipeProto, "asyncio.base_subprocess", "WriteSubprocessPipeProto") \
+    FA_IMPORTS_WATCHERS(X) \
     FA_IMPORTS_GRAPH(X)
 
 struct LoopObject;
 struct fa_sink;
+struct tls_lib;
 typedef struct TaskObject TaskObject;
 typedef struct HandleObject HandleObject;
 
@@ -204,6 +273,27 @@ typedef struct fa_state {
     uint8_t group_shortcut; /* a task that is done at once is settled at once */
     PyObject *kw_msg;     /* strong: ("msg",) */
 
+    PyObject *loop_stock; /* strong or NULL: {name: function} of fastasync.Loop
+                             as it was made (api/loop_type.c) */
+    unsigned int socket_version; /* net/plain.c: the version tag of
+                                    socket.socket at which it was seen ... */
+    uint8_t socket_plain;        /* ... to be the standard library's own */
+    /* the inside of a Python socket (net/sockcell.c) */
+    int sock_layout;           /* 0 = not looked at yet, 1 = known, 2 = not */
+    int sock_plain;            /* no method of it has been replaced ... */
+    unsigned int sock_version; /* ... in this version of the class */
+    Py_ssize_t sock_refs;      /* offsets of _io_refs and _closed */
+    Py_ssize_t sock_closed;
+    /* subprocesses (net/popen.c, net/process.c, api/loop_process.c) */
+    PyObject *popen_own[2];  /* strong: Popen.__init__ and _execute_child as
+                                they were at import */
+    PyObject *asyncio_spawn; /* strong: asyncio's _make_subprocess_transport */
+    PyObject *asyncio_exec;  /* strong: asyncio's subprocess_exec */
+    PyObject *asyncio_exited; /* strong: asyncio's _child_watcher_callback */
+    uint8_t exit_wakes;      /* wait() returns at the exit (3.14 and late releases
+                                of 3.13), not when the pipes are closed too */
+    uint8_t spawn_shields;   /* a cancelled spawn waits shielded for the end */
+
     Py_ssize_t context_vars;   /* loop/context.h: offset of the mapping in a
                                   Context, 0 = not found */
     int shield_logs;           /* asyncio.tasks has _log_on_exception (3.14, and
@@ -225,6 +315,13 @@ typedef struct fa_state {
     /* How transports feed a stream protocol without a call into Python
        (net/net.h); constant, set by stream_types_init. */
     const struct fa_sink *stream_sink;
+
+    /* TLS (net/tls*.c) */
+    struct tls_lib *tls;     /* counted or NULL: not needed yet */
+    uint8_t tls_memory;      /* tests: not directly on OpenSSL */
+    uint8_t tls_asks_below;  /* asyncio's is_closing() of TLS asks the transport
+                                below, too (3.14) */
+    uint8_t tls_aborts_with; /* its _abort() takes the exception (3.13) */
 
     /* futures._set_result_unless_cancelled(fut, result) of a timer, without the
        Python function: 1 = done, 0 = it must be called after all, -1 =
@@ -304,5 +401,10 @@ FA_INTERNAL void fa_state_clear(fa_state *st);
 FA_INTERNAL int fa_base_slots_visit(PyTypeObject *base, PyObject *self,
                                     visitproc visit, void *arg);
 FA_INTERNAL void fa_base_slots_clear(PyTypeObject *base, PyObject *self);
+
+/* tp_dealloc of such a type, and of any that has a finalizer and weak references:
+   `clear` is its tp_clear; `base` may be NULL. */
+FA_INTERNAL void fa_finalized_dealloc(PyObject *self, inquiry clear,
+                                      PyTypeObject *base);
 
 #endif

@@ -12,13 +12,24 @@
 
 #include "base/errors.h"
 #include "loop/current.h"
+#include "loop/private.h"
 
 /* The largest fd number the table grows to; beyond is certainly garbage. */
 #define FD_MAX (1 << 24)
 
-static int
-loop_grow_fds(LoopObject *loop, int fd)
+/* In slot.armed: the poller refused a change, so nobody knows what it watches. */
+#define ARMED_DOUBT 8
+
+int
+loop_io_grow(LoopObject *loop, int fd)
 {
+    if (FA_LIKELY(fd >= 0 && fd < loop->fd_count)) {
+        return 0;
+    }
+    if (fd < 0 || fd >= FD_MAX) {
+        fa_err_set_errno(-EBADF);
+        return -1;
+    }
     int count = loop->fd_count ? loop->fd_count : 16;
     while (count <= fd) {
         count *= 2;
@@ -36,6 +47,22 @@ loop_grow_fds(LoopObject *loop, int fd)
     return 0;
 }
 
+/* The poller's idea of the file is not ours: once more, from its state. */
+static FA_COLD int
+loop_rearm(LoopObject *loop, int fd, int wanted, int rc)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    if (rc == -ENOENT) {
+        // closed behind our back and opened again: the kernel forgot it
+        rc = poller_set(loop->poller, fd, slot->generation, 0, wanted);
+    }
+    else if (rc == -EEXIST) {
+        // the other way round: it could not be told to forget, and is back
+        rc = poller_set(loop->poller, fd, slot->generation, FA_IN, wanted);
+    }
+    return rc;
+}
+
 /* Tell the poller what the slot wants now. 0 or -errno. */
 static int
 loop_arm(LoopObject *loop, int fd, int wanted)
@@ -46,12 +73,12 @@ loop_arm(LoopObject *loop, int fd, int wanted)
     }
     int rc = poller_set(loop->poller, fd, slot->generation, slot->armed,
                         wanted);
-    if (rc == -ENOENT && wanted) {
-        // closed behind our back and opened again: the kernel forgot it
-        rc = poller_set(loop->poller, fd, slot->generation, 0, wanted);
-    }
-    if (rc < 0 && wanted) {
-        return rc;
+    if (FA_UNLIKELY(rc < 0) && wanted) {
+        rc = loop_rearm(loop, fd, wanted, rc);
+        if (rc < 0) {
+            slot->armed |= slot->armed ? ARMED_DOUBT : 0;
+            return rc;
+        }
     }
     slot->armed = (uint8_t)wanted;
     if (!wanted) {
@@ -66,21 +93,34 @@ slot_wanted(const fa_fdslot *slot)
     return (slot->in.run ? FA_IN : 0) | (slot->out.run ? FA_OUT : 0);
 }
 
+void
+loop_io_settle(LoopObject *loop, int fd)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    if (!(slot->armed & FA_EDGE)) {
+        loop_arm(loop, fd, slot_wanted(slot));
+    }
+}
+
 int
 loop_io_start(LoopObject *loop, int fd, int dir, fa_run run, PyObject *obj)
 {
-    if (fd < 0 || fd >= FD_MAX) {
-        fa_err_set_errno(-EBADF);
-        return -1;
-    }
-    if (fd >= loop->fd_count && loop_grow_fds(loop, fd) < 0) {
+    if (loop_io_grow(loop, fd) < 0) {
         return -1;
     }
     fa_fdslot *slot = &loop->fds[fd];
+    if (FA_UNLIKELY(slot->armed & FA_EDGE)) {
+        slot->generation++; // kept for sock_*() up to now
+        Py_CLEAR(slot->sock);
+    }
     int rc = loop_arm(loop, fd, slot_wanted(slot) | dir);
     if (rc < 0) {
         fa_err_set_errno(rc);
         return -1;
+    }
+    if (FA_UNLIKELY(slot->more != NULL)) {
+        loop_kept_forget(loop, fd, dir);
+        slot = &loop->fds[fd];
     }
     fa_iocb *iocb = dir == FA_IN ? &slot->in : &slot->out;
     PyObject *former = iocb->obj;
@@ -104,22 +144,47 @@ loop_io_stop(LoopObject *loop, int fd, int dir)
     if (iocb->run == NULL) {
         return 0;
     }
-    PyObject *former = iocb->obj;
+    PyObject *former = iocb->obj, *file = NULL;
     iocb->run = NULL;
     iocb->obj = NULL;
-    loop_arm(loop, fd, slot_wanted(slot));
+    loop_io_settle(loop, fd);
+    if (FA_UNLIKELY(slot->file != NULL) && !slot_wanted(slot)) {
+        file = slot->file;
+        slot->file = NULL;
+    }
+    if (FA_UNLIKELY(slot->more != NULL)) {
+        loop_kept_forget(loop, fd, dir);
+    }
     Py_DECREF(former);
+    Py_XDECREF(file);
     return 1;
+}
+
+void
+loop_io_set_file(LoopObject *loop, int fd, PyObject *file)
+{
+    fa_fdslot *slot = &loop->fds[fd];
+    PyObject *former = slot->file;
+    slot->file = Py_XNewRef(file);
+    Py_XDECREF(former);
+}
+
+int
+loop_io_find(const LoopObject *loop, PyObject *file)
+{
+    for (int fd = 0; fd < loop->fd_count; fd++) {
+        // what a transport has claimed meanwhile is another file
+        if (loop->fds[fd].file == file && loop->fds[fd].owner == NULL) {
+            return fd;
+        }
+    }
+    return -1;
 }
 
 int
 loop_io_claim(LoopObject *loop, int fd, PyObject *owner)
 {
-    if (fd < 0 || fd >= FD_MAX) {
-        fa_err_set_errno(-EBADF);
-        return -1;
-    }
-    if (fd >= loop->fd_count && loop_grow_fds(loop, fd) < 0) {
+    if (loop_io_grow(loop, fd) < 0) {
         return -1;
     }
     loop->fds[fd].owner = owner;
@@ -150,6 +215,16 @@ loop_io_watcher(LoopObject *loop, int fd, int dir)
     return dir == FA_IN ? slot->in.obj : slot->out.obj;
 }
 
+/* An event of a file that has been given up. If the poller has not been told,
+   or would not listen, it would say the same for ever. */
+static FA_COLD void
+loop_dispatch_stale(LoopObject *loop, const fa_event *event)
+{
+    if (event->fd >= loop->fd_count || !loop->fds[event->fd].armed) {
+        poller_set(loop->poller, event->fd, event->generation, FA_IN, 0);
+    }
+}
+
 /* HOT. Put the watchers of one event into the ring. 0 or -1. */
 static inline int
 loop_dispatch(LoopObject *loop, const fa_event *event)
@@ -164,7 +239,14 @@ loop_dispatch(LoopObject *loop, const fa_event *event)
     }
     fa_fdslot *slot = &loop->fds[event->fd];
     if (FA_UNLIKELY(slot->generation != event->generation)) {
+        loop_dispatch_stale(loop, event);
         return 0;
+    }
+    if (slot->armed & FA_EDGE) {
+        return loop_kept_event(loop, event);
+    }
+    if (FA_UNLIKELY(slot->armed & ARMED_DOUBT)) {
+        loop_arm(loop, event->fd, slot_wanted(slot)); // or it is said for ever
     }
     if ((event->events & FA_IN) && slot->in.run != NULL &&
         ring_push(&loop->ready, slot->in.run, Py_NewRef(slot->in.obj), NULL) <
@@ -238,4 +320,16 @@ loop_scratch(LoopObject *loop)
         }
     }
     return loop->scratch;
+}
+
+char *
+loop_scratch_tails(LoopObject *loop)
+{
+    if (FA_UNLIKELY(loop->scratch_tails == NULL)) {
+        loop->scratch_tails = PyMem_Malloc(FA_SCRATCH_TAILS);
+        if (loop->scratch_tails == NULL) {
+            PyErr_NoMemory();
+        }
+    }
+    return loop->scratch_tails;
 }

@@ -5,6 +5,7 @@
 #include "loop/context.h"
 #include "loop/current.h"
 #include "loop/handle.h"
+#include "loop/private.h"
 
 int
 loop_open(LoopObject *loop, fa_state *st)
@@ -62,6 +63,11 @@ loop_traverse(LoopObject *loop, visitproc visit, void *arg)
     for (int i = 0; i < loop->fd_count; i++) {
         Py_VISIT(loop->fds[i].in.obj);
         Py_VISIT(loop->fds[i].out.obj);
+        Py_VISIT(loop->fds[i].file);
+        rc = loop_kept_visit(&loop->fds[i], visit, arg);
+        if (rc != 0) {
+            return rc;
+        }
     }
     Py_VISIT(loop->exception_handler);
     Py_VISIT(loop->task_factory);
@@ -92,6 +98,7 @@ loop_drop_watchers(LoopObject *loop)
     for (int fd = 0; fd < loop->fd_count; fd++) {
         loop_io_stop(loop, fd, FA_IN);
         loop_io_stop(loop, fd, FA_OUT);
+        Py_CLEAR(loop->fds[fd].sock);
     }
 }
 
@@ -136,6 +143,8 @@ loop_free(LoopObject *loop)
     loop->fd_count = 0;
     PyMem_Free(loop->scratch);
     loop->scratch = NULL;
+    PyMem_Free(loop->scratch_tails);
+    loop->scratch_tails = NULL;
 }
 
 void

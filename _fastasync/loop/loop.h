@@ -32,6 +32,11 @@ enum {
     FA_OV_RUN_FOREVER = 1 << 5,
     FA_OV_CREATE_FUTURE = 1 << 6,
     FA_OV_CALL_LATER = 1 << 7,
+    FA_OV_SOCK_IO = 1 << 8, /* any of add_reader and its kin */
+    FA_OV_RESOLVE = 1 << 9, /* _ensure_resolved, by the instance */
+    FA_OV_CALL_THREADSAFE = 1 << 10,
+    FA_OV_RUN_IN_EXECUTOR = 1 << 11,
+    FA_OV_CONNECTS = 1 << 12, /* any of those that create_connection is made of */
 };
 
 /* Who is told that a file descriptor is ready. */
@@ -40,13 +45,28 @@ typedef struct {
     PyObject *obj; /* strong while run is set */
 } fa_iocb;
 
+typedef struct fa_wait fa_wait;
+
 /* One slot per fd number. The generation grows whenever the slot is disarmed
    completely, so that an event fetched before that is recognised as stale. */
 typedef struct {
     fa_iocb in, out;
     PyObject *owner; /* borrowed: the transport that has claimed the fd */
+    PyObject *file;  /* strong or NULL: the object by which it was given, if
+                        not an int; only while it is watched */
+    PyObject *sock;  /* strong or NULL: weak reference to the socket that the fd
+                        is kept armed for (kept.c) */
+    fa_wait *more;   /* owned or NULL: further waiters for that socket */
     uint32_t generation;
-    uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT */
+    uint8_t armed; /* what the poller was last told: FA_IN | FA_OUT, and
+                      FA_EDGE if the fd is kept (and see io.c) */
+    uint8_t ready; /* kept: FA_IN | FA_OUT, reported and not used up */
+    uint8_t idle;  /* kept: so many reports that nobody waited for */
+    unsigned tcp : 1; /* kept: plain TCP */
+    unsigned odd : 1; /* kept: more than data has been reported */
+    unsigned large : 6; /* log2 of how much a call received lately, if that was
+                           much (loop_kept_learn) */
+    uint8_t small;      /* so many calls in a row received little since then */
 } fa_fdslot;
 
 /* One run of a loop (level.c). It belongs to the C frame of that run and is
@@ -126,6 +146,9 @@ typedef struct LoopObject {
     double slow_callback_duration;
     char *scratch; /* owned, FA_SCRATCH_SIZE bytes, allocated at first use: the
                       read buffer shared by all transports of the loop */
+    char *scratch_tails; /* owned, FA_SCRATCH_TAILS bytes, allocated at first
+                      use: where what does not fit into a small part of the
+                      scratch goes on (net/datagram_read.c) */
 
     /* runs inside of runs; last, since nothing that is called often uses it */
     int8_t nesting;        /* loop.allow_nested: 0, 1, or FA_NESTING_UNSET */
@@ -138,6 +161,7 @@ typedef struct LoopObject {
 } LoopObject;
 
 #define FA_SCRATCH_SIZE (64 * 1024)
+#define FA_SCRATCH_TAILS (2 * 1024 * 1024) /* address space, rarely touched */
 
 #define FA_POLL_EVERY 1024 /* poll after so many turns at the latest */
 #define FA_POLL_BRISK 4    /* the first turns of a run poll each */
@@ -232,6 +256,14 @@ FA_INTERNAL int loop_fire_timers(LoopObject *loop);
    exception on failure. */
 FA_INTERNAL int64_t loop_next_timer(LoopObject *loop);
 
+/* Ask the kernel before the next iteration runs, however much there is to do: a
+   connection was made, and the other side may be in this loop. */
+static inline void
+loop_poll_next(LoopObject *loop)
+{
+    loop->turns = FA_POLL_EVERY;
+}
+
 /* Hold writes: `run(loop, self, NULL)` is called when the running entry has
    returned to the loop. Only while loop->running. Takes over `self`. */
 static inline int
@@ -300,6 +332,54 @@ FA_INTERNAL int loop_io_start(LoopObject *loop, int fd, int dir, fa_run run,
    Python code (drops obj). */
 FA_INTERNAL int loop_io_stop(LoopObject *loop, int fd, int dir);
 
+/* Remember the object (NULL = none) by which somebody has asked to watch `fd`,
+   as the selectors module does: it lives at least as long as the watching, and
+   can be found when its file is closed. Only while fd is watched; dropped when
+   it no longer is. May run Python code (drops the former one). */
+FA_INTERNAL void loop_io_set_file(LoopObject *loop, int fd, PyObject *file);
+
+/* The object that is kept for fd (borrowed), or NULL. */
+static inline PyObject *
+loop_io_file(const LoopObject *loop, int fd)
+{
+    return fd < loop->fd_count ? loop->fds[fd].file : NULL;
+}
+
+/* The fd that is watched for the object, -1 = none. */
+FA_INTERNAL int loop_io_find(const LoopObject *loop, PyObject *file);
+
+/* -- kept.c: sockets between two calls of sock_*() -------------------------- */
+
+/* HOT. Will the next call on the socket, whose fd that is, perhaps succeed? 0 =
+   certainly not: wait at once. */
+FA_INTERNAL int loop_kept_ready(LoopObject *loop, int fd, PyObject *sock,
+                                int dir);
+
+/* The call has said EAGAIN / recv has given less than was asked for, but
+   something. */
+FA_INTERNAL void loop_kept_drained(LoopObject *loop, int fd, PyObject *sock,
+                                   int dir);
+FA_INTERNAL void loop_kept_short(LoopObject *loop, int fd, PyObject *sock);
+
+/* HOT. The next time that the socket is ready in that direction, run(loop, obj,
+   NULL) is put into the ring (obj strong), once. `fresh`: what was reported up
+   to now does not count, not even what has not arrived here. All waiters of all
+   sockets have the same `run`. 0; 1 if somebody else watches the fd, with
+   nothing done; -1 with an exception. Runs no Python code. */
+FA_INTERNAL int loop_kept_wait(LoopObject *loop, int fd, PyObject *sock,
+                               int dir, int fresh, fa_run run, PyObject *obj);
+
+/* A call on the fd has received n bytes, and would have taken more than fits
+   into the scratch buffer. / How much such a call received lately, roughly, where
+   that was much; 0 = it was not, or is not known. */
+FA_INTERNAL void loop_kept_learn(LoopObject *loop, int fd, size_t n);
+FA_INTERNAL size_t loop_kept_large(LoopObject *loop, int fd);
+
+/* obj does not wait any more; nothing if it has been told already. The caller
+   has a reference to it. */
+FA_INTERNAL void loop_kept_leave(LoopObject *loop, int fd, int dir,
+                                 PyObject *obj);
+
 /* A transport claims its fd from its making to the closing of the socket, so
    that add_reader and sock_* on it are refused. One owner per fd. `owner` is
    borrowed: release before it goes. */
@@ -317,6 +397,7 @@ FA_INTERNAL int loop_poll(LoopObject *loop, int64_t timeout_ns);
 /* The read buffer of the loop; NULL with MemoryError. Its contents are valid
    until Python code runs. */
 FA_INTERNAL char *loop_scratch(LoopObject *loop);
+FA_INTERNAL char *loop_scratch_tails(LoopObject *loop);
 
 /* -- reports (report.c) --------------------------------------------------- */
 

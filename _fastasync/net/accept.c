@@ -82,22 +82,14 @@ listener_connect(ListenerObject *self, LoopObject *loop, int fd,
 static PyObject *
 listener_python_socket(ListenerObject *self, int fd)
 {
-    PyObject *cls = PyObject_GetAttr(self->st->mod_socket,
-                                     self->st->str_socket);
-    PyObject *sock = cls == NULL
-                         ? NULL
-                         : PyObject_CallFunction(cls, "iiii", self->family,
-                                                 self->type, self->proto, fd);
-    Py_XDECREF(cls);
+    PyObject *sock = python_socket_new(self->st, self->family, self->type,
+                                       self->proto, fd);
     if (sock == NULL) {
         os_close(fd);
-        return NULL;
     }
-    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
-    if (res == NULL) {
+    else if (python_socket_unblock(sock) < 0) {
         Py_CLEAR(sock);
     }
-    Py_XDECREF(res);
     return sock;
 }
 
@@ -411,6 +403,9 @@ net_start_serving(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
     LoopObject *loop = (LoopObject *)args[0];
     if (loop_check_closed(loop) < 0) {
         return NULL;
+    }
+    if (server_is_closed(st, args[4])) {
+        Py_RETURN_NONE; // while accepting was paused for want of descriptors
     }
     ListenerObject *listener = listener_new(st, args + 1);
     if (listener == NULL) {

@@ -129,7 +129,7 @@ void
 transport_keep_name(TransportObject *self)
 {
     int fd = transport_fd(self);
-    if (fd < 0 || self->name.len > 0 ||
+    if (fd < 0 || self->name.len > 0 || self->wire->pipe ||
         extra_has(self, self->st->str_sockname) != 0)
     {
         PyErr_Clear();
@@ -178,14 +178,16 @@ extra_keep_peer(TransportObject *self)
 
 /* -- the Python socket --------------------------------------------------------------- */
 
-/* Where a socket object keeps its fd: the first field after the object head
-   in every version, which is checked against fileno() before it is believed.
-   A socket closed behind our back reads -1 there. */
-static const int *
-extra_fd_cell(TransportObject *self, PyObject *sock)
+/* A socket object and a raw file keep their fd in the first field after the
+   object head, in every version; that is checked against fileno() before it is
+   believed. One that was closed behind our back reads -1 there. */
+const int *
+transport_find_cell(TransportObject *self, PyObject *file)
 {
-    if (PyObject_TypeCheck(sock, (PyTypeObject *)self->st->socket_type)) {
-        const int *cell = (const int *)((char *)sock + sizeof(PyObject));
+    if (PyObject_TypeCheck(file, (PyTypeObject *)self->st->socket_type) ||
+        PyObject_TypeCheck(file, (PyTypeObject *)self->st->FileIO_type))
+    {
+        const int *cell = (const int *)((char *)file + sizeof(PyObject));
         if (*cell == self->fd) {
             return cell;
         }
@@ -211,27 +213,32 @@ transport_adopt(TransportObject *self, PyObject *sock)
     }
     self->fd = (int)fd;
     self->sock = Py_NewRef(sock);
-    self->fd_cell = extra_fd_cell(self, sock);
+    self->fd_cell = transport_find_cell(self, sock);
     self->alive = 1;
     return extra_keep_peer(self);
 }
 
-/* socket.socket(family, type, proto[, fileno]) (new). */
-static PyObject *
-extra_new_socket(TransportObject *self, int with_fd)
+PyObject *
+python_socket_new(fa_state *st, int family, int type, int proto, int fd)
 {
-    PyObject *cls = PyObject_GetAttr(self->st->mod_socket,
-                                     self->st->str_socket);
+    PyObject *cls = PyObject_GetAttr(st->mod_socket, st->str_socket);
     if (cls == NULL) {
         return NULL;
     }
-    PyObject *sock = with_fd ? PyObject_CallFunction(cls, "iiii", self->family,
-                                                     self->type, self->proto,
-                                                     self->fd)
-                             : PyObject_CallFunction(cls, "iii", self->family,
-                                                     self->type, self->proto);
+    PyObject *sock =
+        fd >= 0
+            ? PyObject_CallFunction(cls, "iiii", family, type, proto, fd)
+            : PyObject_CallFunction(cls, "iii", family, type, proto);
     Py_DECREF(cls);
     return sock;
+}
+
+int
+python_socket_unblock(PyObject *sock)
+{
+    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
 }
 
 PyObject *
@@ -240,7 +247,8 @@ transport_sock(TransportObject *self)
     if (self->sock != NULL || !self->owns_fd) {
         return self->alive ? self->sock : NULL;
     }
-    PyObject *sock = extra_new_socket(self, 1);
+    PyObject *sock = python_socket_new(self->st, self->family, self->type,
+                                       self->proto, self->fd);
     if (sock == NULL) {
         return NULL;
     }
@@ -252,13 +260,8 @@ transport_sock(TransportObject *self)
     }
     self->owns_fd = 0;
     self->sock = sock;
-    self->fd_cell = extra_fd_cell(self, sock);
-    PyObject *res = PyObject_CallMethod(sock, "setblocking", "i", 0);
-    if (res == NULL) {
-        return NULL;
-    }
-    Py_DECREF(res);
-    return self->sock;
+    self->fd_cell = transport_find_cell(self, sock);
+    return python_socket_unblock(sock) < 0 ? NULL : self->sock;
 }
 
 /* A socket object for a connection that was closed before anybody asked. */
@@ -268,7 +271,8 @@ extra_closed_socket(TransportObject *self)
     if (self->family == 0) {
         Py_RETURN_NONE; // there never was one
     }
-    PyObject *sock = extra_new_socket(self, 0);
+    PyObject *sock = python_socket_new(self->st, self->family, self->type,
+                                       self->proto, -1);
     PyObject *res = sock == NULL ? NULL
                                  : PyObject_CallMethodNoArgs(
                                        sock, self->st->str_close);

@@ -31,7 +31,7 @@ transport_maybe_resume(TransportObject *self)
 }
 
 /* A limit as a number of bytes; anything larger than memory is infinite. */
-static int
+int
 flow_limit(PyObject *number, size_t *out)
 {
     PyObject *whole = PyNumber_Long(number);

@@ -16,11 +16,9 @@
 
 /* -- scheduling ----------------------------------------------------------------- */
 
-/* loop.call_soon(callback, *args, context=self.context), in Python's terms.
-   `callback` is taken over and may be NULL (an exception is set). */
-static int
-life_call_soon(TransportObject *self, PyObject *callback, PyObject *arg,
-               PyObject *arg2)
+int
+transport_call_soon(TransportObject *self, PyObject *callback, PyObject *arg,
+                    PyObject *arg2)
 {
     if (callback == NULL) {
         return -1;
@@ -61,6 +59,20 @@ life_run_made(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *method)
     return rc;
 }
 
+int FA_COLD
+transport_never_reads(TransportObject *self)
+{
+    PyObject *exc = fa_err_take();
+    int rc = transport_force_close(self, exc);
+    if (rc < 0) {
+        fa_err_chain(exc);
+    }
+    else {
+        fa_err_restore(exc);
+    }
+    return -1;
+}
+
 /* fa_run: reading starts once connection_made has run. */
 static int
 life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
@@ -68,7 +80,8 @@ life_run_reading(LoopObject *Py_UNUSED(loop), PyObject *op,
 {
     TransportObject *self = (TransportObject *)op;
     int rc = transport_start_reading(self);
-    if (rc < 0) {
+    if (FA_UNLIKELY(rc < 0)) {
+        transport_never_reads(self);
         rc = transport_report_method(self, op, "_add_reader", NULL);
     }
     Py_DECREF(op);
@@ -94,19 +107,22 @@ life_run_waiter(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *waiter)
 static int FA_COLD
 life_begin_slow(TransportObject *self, PyObject *made, PyObject *waiter)
 {
-    if (life_call_soon(self, made, (PyObject *)self, NULL) < 0) {
+    if (transport_call_soon(self, made, (PyObject *)self, NULL) < 0) {
         return -1;
     }
-    PyObject *reader = PyObject_GetAttrString((PyObject *)self, "_add_reader");
-    if (life_call_soon(self, reader, NULL, NULL) < 0) {
-        return -1;
+    if (!self->deaf) {
+        PyObject *reader = PyObject_GetAttrString((PyObject *)self,
+                                                  "_add_reader");
+        if (transport_call_soon(self, reader, NULL, NULL) < 0) {
+            return -1;
+        }
     }
     if (waiter == NULL) {
         return 0;
     }
     PyObject *wake = PyObject_GetAttrString(self->st->mod_futures,
                                             "_set_result_unless_cancelled");
-    return life_call_soon(self, wake, waiter, Py_None);
+    return transport_call_soon(self, wake, waiter, Py_None);
 }
 
 int
@@ -130,7 +146,8 @@ transport_begin(TransportObject *self, PyObject *waiter)
         return -1;
     }
     if (loop_push(loop, life_run_made, Py_NewRef(op), made) < 0 ||
-        loop_push(loop, life_run_reading, Py_NewRef(op), NULL) < 0)
+        (!self->deaf &&
+         loop_push(loop, life_run_reading, Py_NewRef(op), NULL) < 0))
     {
         return -1;
     }
@@ -168,15 +185,16 @@ life_run_lost(LoopObject *Py_UNUSED(loop), PyObject *op, PyObject *exc)
     return rc;
 }
 
-static int
-life_schedule_lost(TransportObject *self, PyObject *exc)
+int
+transport_schedule_lost(TransportObject *self, PyObject *exc)
 {
     LoopObject *loop = self->loop;
     self->conn_lost++;
     if (!loop->direct) {
         PyObject *method = PyObject_GetAttrString((PyObject *)self,
                                                   "_call_connection_lost");
-        return life_call_soon(self, method, exc == NULL ? Py_None : exc, NULL);
+        return transport_call_soon(self, method,
+                                   exc == NULL ? Py_None : exc, NULL);
     }
     if (loop_check_closed(loop) < 0) {
         return -1;
@@ -232,6 +250,9 @@ transport_stop_reading(TransportObject *self)
 void
 transport_drop_output(TransportObject *self)
 {
+    if (self->wire->drop != NULL) {
+        self->wire->drop(self);
+    }
     writebuf_clear(&self->out);
     if (self->blocked) {
         self->blocked = 0;
@@ -248,6 +269,7 @@ transport_set_protocol(TransportObject *self, PyObject *protocol)
     }
     self->buffered = (unsigned)buffered & 1;
     self->streamed = Py_IS_TYPE(protocol, self->st->StreamReaderProtocolType);
+    self->secured = Py_IS_TYPE(protocol, self->st->SSLProtocolType);
     Py_XSETREF(self->protocol, Py_NewRef(protocol));
     return 0;
 }
@@ -260,14 +282,26 @@ transport_close(TransportObject *self)
     if (self->closing) {
         return 0;
     }
+    if (FA_UNLIKELY(self->secured)) {
+        tls_flush_quietly(self->protocol);
+    }
     int rc = transport_flush(self); // may fail, and so have closed us
     if (self->closing) {
         return rc;
     }
     self->closing = 1;
     transport_stop_reading(self);
-    if (rc == 0 && self->out.size == 0) {
-        rc = life_schedule_lost(self, NULL);
+    PyObject *error = rc < 0 ? fa_err_take() : NULL;
+    if (self->out.size == 0) {
+        rc = transport_schedule_lost(self, NULL);
+    }
+    if (error != NULL) {
+        if (rc < 0 && PyErr_Occurred()) {
+            fa_err_chain(error);
+            return -1;
+        }
+        fa_err_restore(error);
+        return -1;
     }
     return rc;
 }
@@ -279,13 +313,19 @@ transport_force_close(TransportObject *self, PyObject *exc)
         return 0;
     }
     // what was written before has left, had it not been held
+    if (FA_UNLIKELY(self->secured)) {
+        tls_flush_quietly(self->protocol);
+        if (self->conn_lost || self->loop == NULL) {
+            return 0;
+        }
+    }
     transport_flush_quietly(self);
     transport_drop_output(self);
     if (!self->closing) {
         self->closing = 1;
         transport_stop_reading(self);
     }
-    return life_schedule_lost(self, exc);
+    return transport_schedule_lost(self, exc);
 }
 
 /* Everything has left that close() or write_eof() waited for. */
@@ -304,7 +344,7 @@ transport_output_done(TransportObject *self)
         }
     }
     if (self->closing) {
-        return life_schedule_lost(self, NULL);
+        return transport_schedule_lost(self, NULL);
     }
     return self->eof ? transport_shutdown(self) : 0;
 }
@@ -320,26 +360,36 @@ transport_shutdown(TransportObject *self)
     return 0;
 }
 
-void
+int
 transport_close_fd(TransportObject *self)
 {
     static const int no_fd = -1;
-    PyObject *error = fa_err_take();
     PyObject *sock = Py_XNewRef(self->sock);
     self->fd_cell = &no_fd; // before Python code runs
     self->alive = 0;
+    int rc = 0;
     if (self->owns_fd) {
         self->owns_fd = 0;
-        os_close(self->fd);
+        rc = os_close(self->fd);
+        if (FA_UNLIKELY(rc < 0)) {
+            fa_err_set_errno(rc);
+        }
     }
     if (sock != NULL) {
-        PyObject *res = PyObject_CallMethodNoArgs(sock,
-                                                  self->st->str_close);
-        if (res == NULL) {
-            fa_err_unraisable(sock);
-        }
+        PyObject *res = PyObject_CallMethodNoArgs(sock, self->st->str_close);
+        rc = res == NULL ? -1 : 0;
         Py_XDECREF(res);
         Py_DECREF(sock);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
+void
+transport_close_fd_quietly(TransportObject *self)
+{
+    PyObject *error = fa_err_take();
+    if (transport_close_fd(self) < 0) {
+        fa_err_unraisable((PyObject *)self);
     }
     fa_err_restore(error);
 }
@@ -391,7 +441,10 @@ transport_lost(TransportObject *self, PyObject *exc)
     if (loop != NULL) {
         loop_io_release(loop, self->fd, (PyObject *)self);
     }
-    transport_close_fd(self);
+    if (transport_close_fd(self) < 0 && error == NULL) {
+        error = fa_err_take();
+    }
+    PyErr_Clear();
     Py_CLEAR(self->protocol);
     self->loop = NULL;
     if (server_detach(self) < 0 && error == NULL) {

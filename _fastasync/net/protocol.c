@@ -101,6 +101,9 @@ protocol_data(TransportObject *self, PyObject *data)
         Py_DECREF(res);
         return 0;
     }
+    if (self->wire->data_failed != NULL) {
+        return self->wire->data_failed(self);
+    }
     return transport_fatal_raised(
         self, "Fatal error: protocol.data_received() call failed.");
 }
@@ -231,6 +234,30 @@ protocol_resume(TransportObject *self)
                            "protocol.resume_writing() failed");
     context_leave(entered);
     return rc;
+}
+
+int FA_HOT
+protocol_datagram(TransportObject *self, PyObject *data, PyObject *addr)
+{
+    // it may be replaced, and go, while its method runs
+    PyObject *stack[3] = {Py_NewRef(self->protocol), data, addr};
+    PyObject *res = PyObject_VectorcallMethod(
+        self->st->str_datagram_received, stack, 3, NULL);
+    Py_DECREF(stack[0]);
+    if (FA_LIKELY(res != NULL)) {
+        Py_DECREF(res);
+        return 0;
+    }
+    return transport_report_method(self, (PyObject *)self, "_read_ready",
+                                   NULL);
+}
+
+int
+protocol_error(TransportObject *self, PyObject *exc)
+{
+    PyObject *res = protocol_call(self, self->st->str_error_received, exc);
+    Py_XDECREF(res);
+    return res == NULL ? -1 : 0;
 }
 
 int

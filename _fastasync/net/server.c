@@ -153,6 +153,13 @@ server_left(ServerObject *self)
     return count < 0 ? -1 : count == 0 ? server_wakeup(self) : 0;
 }
 
+int
+server_is_closed(fa_state *st, PyObject *server)
+{
+    return PyObject_TypeCheck(server, st->ServerCoreType) &&
+           ((ServerObject *)server)->sockets == NULL;
+}
+
 /* transport.<method>() for each of them. New None or NULL. */
 static PyObject *
 server_each_client(ServerObject *self, PyObject *method)
@@ -274,41 +281,6 @@ server_start_one(ServerObject *self, PyObject *sock)
     return res == NULL ? -1 : 0;
 }
 
-static PyObject *
-ServerCore_start_serving(ServerObject *self, PyObject *Py_UNUSED(arg))
-{
-    if (self->serving) {
-        Py_RETURN_NONE;
-    }
-    self->serving = 1;
-    PyObject *sockets = self->sockets == NULL
-                            ? PyObject_GetIter(Py_None)
-                            : PySequence_List(self->sockets);
-    if (sockets == NULL) {
-        return NULL;
-    }
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(sockets); i++) {
-        if (server_start_one(self, PyList_GET_ITEM(sockets, i)) < 0) {
-            Py_DECREF(sockets);
-            return NULL;
-        }
-    }
-    Py_DECREF(sockets);
-    Py_RETURN_NONE;
-}
-
-static PyObject *
-ServerCore_get_loop(ServerObject *self, PyObject *Py_UNUSED(arg))
-{
-    return Py_NewRef(self->loop == NULL ? Py_None : self->loop);
-}
-
-static PyObject *
-ServerCore_is_serving(ServerObject *self, PyObject *Py_UNUSED(arg))
-{
-    return PyBool_FromLong(self->serving);
-}
-
 /* serve_forever must end. 0 or -1. */
 static int
 server_cancel_forever(ServerObject *self)
@@ -333,30 +305,92 @@ server_cancel_forever(ServerObject *self)
     return rc < 0 ? -1 : 0;
 }
 
-static PyObject *
-ServerCore_close(ServerObject *self, PyObject *Py_UNUSED(arg))
+/* Stop listening on every socket. One that cannot be closed is no reason to go
+   on listening on the others; the first failure is raised. 0 or -1. */
+static int
+server_close(ServerObject *self)
 {
     PyObject *sockets = self->sockets;
-    if (sockets == NULL) {
-        Py_RETURN_NONE;
-    }
     self->sockets = NULL;
     PyObject *list = PySequence_List(sockets);
-    int rc = list == NULL ? -1 : 0;
-    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(list); i++) {
+    PyObject *error = list == NULL ? fa_err_take() : NULL;
+    for (Py_ssize_t i = 0; list != NULL && i < PyList_GET_SIZE(list); i++) {
         PyObject *res = PyObject_CallMethodOneArg(
             self->loop, self->st->str__stop_serving,
             PyList_GET_ITEM(list, i));
-        rc = res == NULL ? -1 : 0;
+        if (res == NULL && error == NULL) {
+            error = fa_err_take();
+        }
+        PyErr_Clear();
         Py_XDECREF(res);
     }
     Py_XDECREF(list);
     Py_DECREF(sockets);
-    if (rc < 0) {
-        return NULL;
-    }
     self->serving = 0;
     if (server_cancel_forever(self) < 0 || server_left(self) < 0) {
+        Py_XDECREF(error);
+        return -1;
+    }
+    if (error == NULL) {
+        return 0;
+    }
+    fa_err_restore(error);
+    return -1;
+}
+
+/* One of the sockets cannot be served. Whoever called create_server() has no
+   server to close: asyncio leaves the sockets to the garbage collector. The
+   exception is kept. */
+static FA_COLD void
+server_give_up(ServerObject *self)
+{
+    PyObject *error = fa_err_take();
+    if (self->sockets != NULL && server_close(self) < 0) {
+        PyErr_Clear(); // the first failure is the one to tell
+    }
+    fa_err_restore(error);
+}
+
+static PyObject *
+ServerCore_start_serving(ServerObject *self, PyObject *Py_UNUSED(arg))
+{
+    if (self->serving) {
+        Py_RETURN_NONE;
+    }
+    self->serving = 1;
+    PyObject *sockets = self->sockets == NULL
+                            ? PyObject_GetIter(Py_None)
+                            : PySequence_List(self->sockets);
+    if (sockets == NULL) {
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(sockets); i++) {
+        if (server_start_one(self, PyList_GET_ITEM(sockets, i)) < 0) {
+            Py_DECREF(sockets);
+            server_give_up(self);
+            return NULL;
+        }
+    }
+    Py_DECREF(sockets);
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+ServerCore_get_loop(ServerObject *self, PyObject *Py_UNUSED(arg))
+{
+    return Py_NewRef(self->loop == NULL ? Py_None : self->loop);
+}
+
+static PyObject *
+ServerCore_is_serving(ServerObject *self, PyObject *Py_UNUSED(arg))
+{
+    return PyBool_FromLong(self->serving);
+}
+
+static PyObject *
+ServerCore_close(ServerObject *self, PyObject *Py_UNUSED(arg))
+{
+    if (self->sockets != NULL && server_close(self) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;

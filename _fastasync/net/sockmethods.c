@@ -50,8 +50,8 @@ sockstream_resume_reading(PyObject *transport)
         return 0;
     }
     self->paused = 0;
-    if (transport_start_reading(self) < 0) {
-        return -1;
+    if (FA_UNLIKELY(transport_start_reading(self) < 0)) {
+        return transport_never_reads(self);
     }
     return self->loop->debug ? transport_log_debug(self, "%r resumes reading")
                              : 0;
@@ -69,7 +69,7 @@ static const fa_args get_extra_info_spec = {
     .fname = "BaseTransport.get_extra_info", .required = 1, .positional = 2,
     .python = 1, .total = 2, .names = {"name", "default"}};
 
-static PyObject *
+PyObject *
 SocketTransport_get_extra_info(TransportObject *self, PyObject *const *args,
                                Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -81,25 +81,25 @@ SocketTransport_get_extra_info(TransportObject *self, PyObject *const *args,
                                 out[1] == NULL ? Py_None : out[1]);
 }
 
-static PyObject *
+PyObject *
 SocketTransport_is_closing(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return PyBool_FromLong(self->closing);
 }
 
-static PyObject *
+PyObject *
 SocketTransport_is_reading(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return PyBool_FromLong(transport_is_reading(self));
 }
 
-static PyObject *
+PyObject *
 SocketTransport_close(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return sockstream_none(transport_close(self));
 }
 
-static PyObject *
+PyObject *
 SocketTransport_abort(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return sockstream_none(transport_force_close(self, NULL));
@@ -118,7 +118,7 @@ static const fa_args fatal_error_spec = {
     .fname = "_SelectorTransport._fatal_error", .required = 1,
     .positional = 2, .python = 1, .total = 2, .names = {"exc", "message"}};
 
-static PyObject *
+PyObject *
 SocketTransport_fatal_error(TransportObject *self, PyObject *const *args,
                             Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -133,7 +133,7 @@ SocketTransport_fatal_error(TransportObject *self, PyObject *const *args,
                : sockstream_none(transport_fatal(self, out[0], message));
 }
 
-static PyObject *
+PyObject *
 SocketTransport_call_connection_lost(TransportObject *self, PyObject *exc)
 {
     return sockstream_none(
@@ -148,7 +148,7 @@ SocketTransport_set_protocol(TransportObject *self, PyObject *protocol)
 FA_METHOD_ONE(SocketTransport_set_protocol, TransportObject,
               "_SelectorTransport.set_protocol", "protocol")
 
-static PyObject *
+PyObject *
 SocketTransport_get_protocol(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return Py_NewRef(self->protocol == NULL ? Py_None : self->protocol);
@@ -171,7 +171,8 @@ SocketTransport_resume_reading(PyObject *self, PyObject *Py_UNUSED(arg))
 static PyObject *
 SocketTransport_add_reader(TransportObject *self, PyObject *Py_UNUSED(args))
 {
-    return sockstream_none(transport_start_reading(self));
+    int rc = transport_start_reading(self);
+    return sockstream_none(rc < 0 ? transport_never_reads(self) : 0);
 }
 
 /* -- methods: writing ------------------------------------------------------------------------- */
@@ -225,7 +226,7 @@ SocketTransport_flush(TransportObject *self, PyObject *Py_UNUSED(arg))
     return sockstream_none(transport_flush(self));
 }
 
-static PyObject *
+PyObject *
 SocketTransport_get_write_buffer_size(TransportObject *self,
                                       PyObject *Py_UNUSED(arg))
 {
@@ -235,7 +236,7 @@ SocketTransport_get_write_buffer_size(TransportObject *self,
     return PyLong_FromSize_t(self->out.size);
 }
 
-static PyObject *
+PyObject *
 SocketTransport_get_write_buffer_limits(TransportObject *self,
                                         PyObject *Py_UNUSED(arg))
 {
@@ -252,7 +253,7 @@ static const fa_args set_limits_spec = {
     .fname = "_FlowControlMixin.set_write_buffer_limits", .required = 0,
     .positional = 2, .python = 1, .total = 2, .names = {"high", "low"}};
 
-static PyObject *
+PyObject *
 SocketTransport_set_write_buffer_limits(TransportObject *self,
                                         PyObject *const *args,
                                         Py_ssize_t nargs, PyObject *kwnames)
@@ -272,13 +273,13 @@ SocketTransport_set_write_buffer_limits(TransportObject *self,
     return sockstream_none(transport_maybe_pause(self));
 }
 
-static PyObject *
+PyObject *
 SocketTransport_maybe_pause(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return sockstream_none(transport_maybe_pause(self));
 }
 
-static PyObject *
+PyObject *
 SocketTransport_maybe_resume(TransportObject *self, PyObject *Py_UNUSED(arg))
 {
     return sockstream_none(transport_maybe_resume(self));
@@ -326,32 +327,13 @@ SocketTransport_reset_empty_waiter(TransportObject *self,
 
 /* -- attributes of asyncio's transport that others read or set ---------------------------------- */
 
-/* One getter for everything that is a reference or a flag: the closure says
-   which. */
-enum sockstream_field {
-    FIELD_LOOP,
-    FIELD_PROTOCOL,
-    FIELD_SERVER,
-    FIELD_CONTEXT,
-    FIELD_EMPTY_WAITER,
-    FIELD_CLOSING,
-    FIELD_PAUSED,
-    FIELD_EOF,
-    FIELD_PROTO_PAUSED,
-    FIELD_CONNECTED,
-    FIELD_CONN_LOST,
-    FIELD_FD,
-    FIELD_HIGH,
-    FIELD_LOW,
-};
-
 static PyObject *
 sockstream_or_none(void *obj)
 {
     return Py_NewRef(obj == NULL ? Py_None : (PyObject *)obj);
 }
 
-static PyObject *
+PyObject *
 SocketTransport_get(TransportObject *self, void *closure)
 {
     switch ((enum sockstream_field)(intptr_t)closure) {
@@ -387,13 +369,13 @@ SocketTransport_get(TransportObject *self, void *closure)
     Py_UNREACHABLE();
 }
 
-static PyObject *
+PyObject *
 SocketTransport_get_extra(TransportObject *self, void *Py_UNUSED(closure))
 {
     return transport_extra(self);
 }
 
-static PyObject *
+PyObject *
 SocketTransport_get_sock(TransportObject *self, void *Py_UNUSED(closure))
 {
     if (transport_flush(self) < 0) {
@@ -450,7 +432,7 @@ SocketTransport_set_server(TransportObject *self, PyObject *value,
 
 /* Somebody shows a wrapper around our socket (tests do). It is kept for those
    who look; input, output and the close stay with the real one. */
-static int
+int
 SocketTransport_set_sock(TransportObject *self, PyObject *value,
                          void *Py_UNUSED(closure))
 {

@@ -42,6 +42,9 @@ sockread_nothing(TransportObject *self, ssize_t n)
         fa_err_set_errno((int)n);
         return transport_fatal_raised(self, self->wire->read_failed);
     }
+    if (self->wire->ended != NULL) {
+        return self->wire->ended(self);
+    }
     if (self->loop->debug && transport_log_debug(self, "%r received EOF") < 0) {
         return -1;
     }
@@ -220,6 +223,39 @@ sockread_into(TransportObject *self)
     return FA_LIKELY(n > 0) ? 0 : sockread_nothing(self, n);
 }
 
+/* Into the buffer that OpenSSL reads from; then all that follows, in the
+   transport's context. */
+static int
+sockread_tls(TransportObject *self)
+{
+    size_t room;
+    PyObject *protocol = Py_NewRef(self->protocol);
+    char *space = tls_room(protocol, &room);
+    if (space == NULL) {
+        Py_DECREF(protocol);
+        return transport_fatal_raised(
+            self, "Fatal error: protocol.get_buffer() call failed.");
+    }
+    ssize_t n = self->wire->recv(transport_fd(self), space, room);
+    PyObject *entered = NULL;
+    int rc = -1;
+    if (FA_LIKELY(n > 0)) {
+        entered = context_enter(self->context);
+    }
+    if (FA_LIKELY(entered != NULL || n <= 0)) {
+        rc = tls_received(protocol, n > 0 ? (size_t)n : 0);
+    }
+    if (FA_LIKELY(entered != NULL)) {
+        context_leave(entered);
+    }
+    Py_DECREF(protocol);
+    if (FA_UNLIKELY(rc < 0)) {
+        return transport_fatal_raised(
+            self, "Fatal error: protocol.buffer_updated() call failed.");
+    }
+    return FA_LIKELY(n > 0) ? 0 : sockread_nothing(self, n);
+}
+
 int
 sockread_ready(LoopObject *loop, PyObject *op, PyObject *Py_UNUSED(arg))
 {
@@ -227,7 +263,10 @@ sockread_ready(LoopObject *loop, PyObject *op, PyObject *Py_UNUSED(arg))
     int rc = 0;
     // the entry may be older than a pause, a close or a loss
     if (FA_LIKELY(self->reading && !self->conn_lost)) {
-        rc = self->buffered ? sockread_into(self) : sockread_bytes(loop, self);
+        rc = FA_LIKELY(!self->buffered) ? sockread_bytes(loop, self)
+             : self->secured && tls_is_plain(self->protocol)
+                 ? sockread_tls(self)
+                 : sockread_into(self);
     }
     Py_DECREF(op);
     return rc;

@@ -51,10 +51,9 @@ SocketTransport_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
                : (PyObject *)transport_alloc(type, st, &sockstream_wire);
 }
 
-/* The second half of making: the fd is there. 0 or -1. */
-static int
-sockstream_open(TransportObject *self, LoopObject *loop, PyObject *protocol,
-                PyObject *waiter, PyObject *server, PyObject *context)
+int
+transport_open(TransportObject *self, LoopObject *loop, PyObject *protocol,
+               PyObject *waiter, PyObject *server, PyObject *context)
 {
     self->context = context == NULL || context == Py_None
                         ? PyContext_CopyCurrent()
@@ -77,10 +76,8 @@ sockstream_open(TransportObject *self, LoopObject *loop, PyObject *protocol,
     return transport_begin(self, waiter);
 }
 
-/* Making failed: nothing may come of it any more, and the socket stays with
-   whoever brought it. The exception is kept. */
-static void
-sockstream_abandon(TransportObject *self)
+void
+transport_abandon(TransportObject *self)
 {
     PyObject *error = fa_err_take();
     LoopObject *loop = self->loop;
@@ -140,9 +137,9 @@ sockstream_init(TransportObject *self, LoopObject *loop, PyObject *sock,
     }
     if (transport_adopt(self, sock) < 0 ||
         sockstream_check_unused(self, loop, sock) < 0 ||
-        sockstream_open(self, loop, protocol, waiter, server, context) < 0)
+        transport_open(self, loop, protocol, waiter, server, context) < 0)
     {
-        sockstream_abandon(self);
+        transport_abandon(self);
         return -1;
     }
     return 0;
@@ -174,14 +171,45 @@ SocketTransport_init(TransportObject *self, PyObject *args, PyObject *kwargs)
 
 PyObject *
 sockstream_new(LoopObject *loop, PyObject *sock, PyObject *protocol,
-               PyObject *waiter, PyObject *extra, PyObject *server)
+               PyObject *waiter, PyObject *extra, PyObject *server,
+               PyObject *context)
 {
     fa_state *st = loop->st;
     TransportObject *self = transport_alloc(st->SocketTransportType, st,
                                             &sockstream_wire);
     if (self != NULL && sockstream_init(self, loop, sock, protocol, waiter,
-                                        extra, server, NULL) < 0)
+                                        extra, server, context) < 0)
     {
+        Py_CLEAR(self);
+    }
+    return (PyObject *)self;
+}
+
+/* A transport of those kinds for an fd, which it owns from here on; on failure
+   (NULL) that stays with the caller. */
+static PyObject *
+sockstream_from_fd(LoopObject *loop, int fd, const int kinds[3],
+                   const struct sockaddr_storage *peer, socklen_t peer_len,
+                   PyObject *protocol, PyObject *waiter, PyObject *server,
+                   PyObject *context)
+{
+    fa_state *st = loop->st;
+    TransportObject *self = transport_alloc(st->SocketTransportType, st,
+                                            &sockstream_wire);
+    if (self == NULL) {
+        return NULL;
+    }
+    self->fd = fd;
+    self->family = kinds[0];
+    self->type = kinds[1];
+    self->proto = kinds[2];
+    self->alive = 1;
+    self->owns_fd = 1;
+    if ((peer_len > 0 && transport_keep_peer(self, peer, peer_len) < 0) ||
+        transport_open(self, loop, protocol, waiter, server, context) < 0)
+    {
+        self->owns_fd = 0; // it stays with the caller
+        transport_abandon(self);
         Py_CLEAR(self);
     }
     return (PyObject *)self;
@@ -192,27 +220,19 @@ sockstream_accepted(LoopObject *loop, int fd, const ListenerObject *from,
                     const struct sockaddr_storage *peer, socklen_t peer_len,
                     PyObject *protocol, PyObject *context)
 {
-    fa_state *st = loop->st;
-    TransportObject *self = transport_alloc(st->SocketTransportType, st,
-                                            &sockstream_wire);
-    if (self == NULL) {
-        return NULL;
-    }
-    self->fd = fd;
-    self->family = from->family;
-    self->type = from->type;
-    self->proto = from->proto;
-    self->alive = 1;
-    self->owns_fd = 1;
-    if (transport_keep_peer(self, peer, peer_len) < 0 ||
-        sockstream_open(self, loop, protocol, NULL, from->server, context) <
-            0)
-    {
-        self->owns_fd = 0; // it stays with the caller
-        sockstream_abandon(self);
-        Py_CLEAR(self);
-    }
-    return (PyObject *)self;
+    const int kinds[3] = {from->family, from->type, from->proto};
+    return sockstream_from_fd(loop, fd, kinds, peer, peer_len, protocol, NULL,
+                              from->server, context);
+}
+
+PyObject *
+sockstream_connected(LoopObject *loop, int fd, int family, int proto,
+                     const struct sockaddr_storage *peer, socklen_t peer_len,
+                     PyObject *protocol, PyObject *waiter, PyObject *context)
+{
+    const int kinds[3] = {family, SOCK_STREAM, proto};
+    return sockstream_from_fd(loop, fd, kinds, peer, peer_len, protocol,
+                              waiter, NULL, context);
 }
 
 /* -- traverse, clear, dealloc ----------------------------------------------------------- */
@@ -229,6 +249,7 @@ transport_visit(TransportObject *self, visitproc visit, void *arg)
     Py_VISIT(self->extra);
     Py_VISIT(self->server);
     Py_VISIT(self->empty_waiter);
+    Py_VISIT(self->raw);
     return 0;
 }
 
@@ -244,6 +265,18 @@ SocketTransport_traverse(TransportObject *self, visitproc visit, void *arg)
 }
 
 int
+sockstream_claim(LoopObject *loop, PyObject *obj)
+{
+    TransportObject *self = (TransportObject *)obj;
+    if (!PyObject_TypeCheck(obj, loop->st->SocketTransportType) ||
+        !self->alive || self->loop != loop)
+    {
+        return 0;
+    }
+    return loop_io_claim(loop, self->fd, obj);
+}
+
+int
 transport_clear(TransportObject *self)
 {
     server_forget(self);
@@ -252,7 +285,7 @@ transport_clear(TransportObject *self)
     }
     transport_drop_output(self);
     if (self->alive) {
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
     }
     Py_CLEAR(self->dict);
     Py_CLEAR(self->loop);
@@ -262,6 +295,7 @@ transport_clear(TransportObject *self)
     Py_CLEAR(self->extra);
     Py_CLEAR(self->server);
     Py_CLEAR(self->empty_waiter);
+    Py_CLEAR(self->raw);
     return 0;
 }
 
@@ -285,7 +319,7 @@ transport_finalize(PyObject *op)
         if (self->loop != NULL) {
             loop_io_release(self->loop, self->fd, op);
         }
-        transport_close_fd(self);
+        transport_close_fd_quietly(self);
         self->conn_lost += self->conn_lost == 0;
         self->closing = 1;
         if (server_detach(self) < 0) {
@@ -298,26 +332,14 @@ transport_finalize(PyObject *op)
 static void
 SocketTransport_dealloc(TransportObject *self)
 {
-    PyTypeObject *type = Py_TYPE(self);
-    fa_state *st = self->st;
-    if (PyObject_CallFinalizerFromDealloc((PyObject *)self) < 0) {
-        return; // resurrected
-    }
-    PyObject_GC_UnTrack(self);
-    if (self->weakrefs != NULL) {
-        PyObject_ClearWeakRefs((PyObject *)self);
-    }
-    transport_clear(self);
-    fa_base_slots_clear((PyTypeObject *)st->asyncio_FlowControl,
-                        (PyObject *)self);
-    type->tp_free(self);
-    Py_DECREF(type);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)transport_clear,
+                         (PyTypeObject *)self->st->asyncio_FlowControl);
 }
 
 /* -- tables ------------------------------------------------------------------------------ */
 
-static PyObject *
-SocketTransport_repr(TransportObject *self)
+PyObject *
+transport_repr(TransportObject *self)
 {
     PyObject *name = PyType_GetName(Py_TYPE(self));
     if (name == NULL) {
@@ -359,7 +381,7 @@ static PyType_Slot SocketTransport_slots[] = {
     {Py_tp_clear, transport_clear},
     {Py_tp_finalize, transport_finalize},
     {Py_tp_dealloc, SocketTransport_dealloc},
-    {Py_tp_repr, SocketTransport_repr},
+    {Py_tp_repr, transport_repr},
     {Py_tp_methods, SocketTransport_methods},
     {Py_tp_getset, SocketTransport_getset},
     {Py_tp_members, SocketTransport_members},

@@ -88,6 +88,19 @@ typedef struct {
     ssize_t (*send)(int fd, const void *buf, size_t len);
     ssize_t (*sendv)(int fd, const struct iovec *iov, int count);
     const char *read_failed, *write_failed; /* asyncio's words for reports */
+
+    /* Where asyncio's pipes are not like its sockets; 0 = like a socket. */
+    int (*ended)(struct TransportObject *self);       /* end of file */
+    int (*data_failed)(struct TransportObject *self); /* data_received raised */
+    int quiet_errno;   /* the only OSError that is not reported; 0 = none is */
+    unsigned pipe : 1; /* no addresses; resume_writing when all has left */
+
+    /* Of a kind that keeps its output elsewhere than in `out`, of which only
+       the size counts then; NULL = in `out`. flush: send what is held
+       (quietly: as a last try); 0, or -1 for an exception that must leave.
+       drop: forget it. */
+    int (*flush)(struct TransportObject *self, int quietly);
+    void (*drop)(struct TransportObject *self);
 } fa_wire;
 
 /* The C part of a Server (server.c). Attached transports of ours are linked
@@ -133,6 +146,10 @@ typedef struct TransportObject {
     int fd;               /* the number, kept after the close for repr */
     int conn_lost;        /* > 0: connection_lost is scheduled; counts writes */
     int family, type, proto; /* of an accepted socket, to make `sock` later */
+    int late;             /* pipes: asyncio's _conn_lost, which counts failed
+                             and late writes */
+    PyObject *raw;        /* strong or NULL: what fd_cell lies in, if it is
+                             not `sock` itself */
     fa_writebuf out;
     size_t high, low;     /* water marks */
     fa_addr peer, name;
@@ -146,9 +163,12 @@ typedef struct TransportObject {
     unsigned corked : 1;     /* in the loop's cork ring */
     unsigned buffered : 1;   /* the protocol is a BufferedProtocol */
     unsigned streamed : 1;   /* it is exactly a StreamReaderProtocol of ours */
+    unsigned secured : 1;    /* it is exactly an SSLProtocol of ours */
     unsigned proto_paused : 1; /* pause_writing() has been called */
     unsigned lost : 1;       /* connection_lost has been called */
     unsigned read_class : 2; /* how much to read at once (sockread.c) */
+    unsigned messages : 1;   /* every write() is one for the kernel: a packet */
+    unsigned deaf : 1;       /* input is never watched */
 } TransportObject;
 
 /* The fd for the next system call; -1 if its owner has closed it. HOT */
@@ -176,11 +196,68 @@ FA_INTERNAL int transport_visit(TransportObject *self, visitproc visit,
                                 void *arg);
 FA_INTERNAL int transport_clear(TransportObject *self);
 FA_INTERNAL void transport_finalize(PyObject *self);
+FA_INTERNAL PyObject *transport_repr(TransportObject *self);
+
+/* The second half of making one: the fd is there. 0, or -1; then, or if
+   anything else fails, transport_abandon: nothing may come of it any more, and
+   the socket stays with whoever brought it (it keeps the exception). */
+FA_INTERNAL int transport_open(TransportObject *self, LoopObject *loop,
+                               PyObject *protocol, PyObject *waiter,
+                               PyObject *server, PyObject *context);
+FA_INTERNAL void transport_abandon(TransportObject *self);
 
 extern __attribute__((visibility("hidden"))) PyMethodDef
     SocketTransport_methods[];
 extern __attribute__((visibility("hidden"))) PyGetSetDef
     SocketTransport_getset[];
+
+/* Methods and attributes that other kinds have as well, for their tables. */
+#define FA_SHARED_NOARGS(X) \
+    X(is_closing) X(is_reading) X(close) X(abort) X(get_protocol) \
+    X(get_write_buffer_size) X(get_write_buffer_limits) X(maybe_pause) \
+    X(maybe_resume)
+#define FA_SHARED_ONEARG(X) X(call_connection_lost)
+#define FA_SHARED_FAST(X) \
+    X(get_extra_info) X(fatal_error) X(set_write_buffer_limits)
+#define X(name) \
+    FA_INTERNAL PyObject *SocketTransport_##name(TransportObject *self, \
+                                                 PyObject *arg);
+FA_SHARED_NOARGS(X)
+FA_SHARED_ONEARG(X)
+#undef X
+#define X(name) \
+    FA_INTERNAL PyObject *SocketTransport_##name( \
+        TransportObject *self, PyObject *const *args, Py_ssize_t nargs, \
+        PyObject *kwnames);
+FA_SHARED_FAST(X)
+#undef X
+FA_INTERNAL PyObject *SocketTransport_get_extra(TransportObject *self,
+                                                void *closure);
+FA_INTERNAL PyObject *SocketTransport_get_sock(TransportObject *self,
+                                               void *closure);
+FA_INTERNAL int SocketTransport_set_sock(TransportObject *self,
+                                         PyObject *value, void *closure);
+
+/* One getter for everything that is a reference or a flag: the closure says
+   which. */
+FA_INTERNAL PyObject *SocketTransport_get(TransportObject *self,
+                                          void *closure);
+enum sockstream_field {
+    FIELD_LOOP,
+    FIELD_PROTOCOL,
+    FIELD_SERVER,
+    FIELD_CONTEXT,
+    FIELD_EMPTY_WAITER,
+    FIELD_CLOSING,
+    FIELD_PAUSED,
+    FIELD_EOF,
+    FIELD_PROTO_PAUSED,
+    FIELD_CONNECTED,
+    FIELD_CONN_LOST,
+    FIELD_FD,
+    FIELD_HIGH,
+    FIELD_LOW,
+};
 
 /* A transport for an accepted fd, which it owns from here on; on failure
    (NULL) the fd stays with the caller. */
@@ -190,6 +267,16 @@ FA_INTERNAL PyObject *sockstream_accepted(LoopObject *loop, int fd,
                                           socklen_t peer_len,
                                           PyObject *protocol,
                                           PyObject *context);
+
+/* The same for an fd that has been connected; `peer_len` 0 = not known. `waiter`
+   may be NULL. */
+FA_INTERNAL PyObject *sockstream_connected(LoopObject *loop, int fd, int family,
+                                           int proto,
+                                           const struct sockaddr_storage *peer,
+                                           socklen_t peer_len,
+                                           PyObject *protocol,
+                                           PyObject *waiter,
+                                           PyObject *context);
 
 /* -- life.c: from connection_made to connection_lost --------------------------- */
 
@@ -203,12 +290,25 @@ FA_INTERNAL int transport_set_protocol(TransportObject *self,
 
 /* Watch for input if reading is wanted / stop doing so. 0 or -1. */
 FA_INTERNAL int transport_start_reading(TransportObject *self);
+
+/* That has failed, with the exception that is set and stays set: the poller
+   would not have the socket. asyncio leaves a connection that nothing will ever
+   be heard of; here it ends with the exception. Always -1. */
+FA_INTERNAL int transport_never_reads(TransportObject *self);
 FA_INTERNAL void transport_stop_reading(TransportObject *self);
 
 /* asyncio's close() and _force_close(exc). `exc` is borrowed and may be NULL
    (abort). 0 or -1. */
 FA_INTERNAL int transport_close(TransportObject *self);
 FA_INTERNAL int transport_force_close(TransportObject *self, PyObject *exc);
+
+/* connection_lost(exc) in a later turn; exc NULL = None. 0 or -1. */
+FA_INTERNAL int transport_schedule_lost(TransportObject *self, PyObject *exc);
+
+/* loop.call_soon(callback, [arg, [arg2]], context=self.context), as a method
+   call. `callback` is taken over and may be NULL (an exception is set). */
+FA_INTERNAL int transport_call_soon(TransportObject *self, PyObject *callback,
+                                    PyObject *arg, PyObject *arg2);
 
 /* Everything has left that close(), write_eof() or sendfile waited for.
    0 or -1. */
@@ -229,8 +329,12 @@ FA_INTERNAL int transport_lost(TransportObject *self, PyObject *exc);
 /* The same with the exception reported as the loop reports a callback's. */
 FA_INTERNAL int transport_lost_reported(TransportObject *self, PyObject *exc);
 
-/* Close the fd by whoever owns it; the raised exception is kept. */
-FA_INTERNAL void transport_close_fd(TransportObject *self);
+/* Close the fd by whoever owns it. It is closed in any case; -1 with what that
+   raised. No exception is set on entry. */
+FA_INTERNAL int transport_close_fd(TransportObject *self);
+
+/* The same where nobody can be told; the raised exception is kept. */
+FA_INTERNAL void transport_close_fd_quietly(TransportObject *self);
 
 /* -- sockread.c: input ---------------------------------------------------------- */
 
@@ -254,6 +358,9 @@ FA_INTERNAL int writebuf_push(fa_writebuf *out, const char *data, size_t len,
 /* Take back the last `count` pieces. Runs no Python code. */
 FA_INTERNAL void writebuf_unpush(fa_writebuf *out, uint32_t count);
 
+/* The first `sent` bytes (there are that many) have left. HOT */
+FA_INTERNAL void writebuf_consume(fa_writebuf *out, size_t sent);
+
 /* Pieces have been appended: hold them, or send them now. 0 or -1. HOT */
 FA_INTERNAL int transport_written(TransportObject *self);
 
@@ -273,11 +380,20 @@ FA_INTERNAL void transport_drop_output(TransportObject *self);
 FA_INTERNAL int transport_write(TransportObject *self, PyObject *data);
 FA_INTERNAL int transport_writelines(TransportObject *self, PyObject *list);
 
+/* write() of memory that is only lent, and that is not to be held: the end of
+   the running entry has come. 0 or -1. HOT */
+FA_INTERNAL int transport_send_now(TransportObject *self, const char *data,
+                                   size_t len);
+
 /* -- flow.c ------------------------------------------------------------------------ */
 
 /* Flow control, after the buffer has grown / shrunk. 0 or -1. */
 FA_INTERNAL int transport_maybe_pause(TransportObject *self);
 FA_INTERNAL int transport_maybe_resume(TransportObject *self);
+
+/* A limit as a number of bytes; anything larger than memory is infinite. 0 or
+   -1. */
+FA_INTERNAL int flow_limit(PyObject *number, size_t *out);
 
 /* set_write_buffer_limits with asyncio's defaults; NULL = not given. */
 FA_INTERNAL int transport_set_limits(TransportObject *self, PyObject *high,
@@ -294,6 +410,13 @@ FA_INTERNAL int protocol_data(TransportObject *self, PyObject *data);
 FA_INTERNAL int protocol_eof(TransportObject *self);
 FA_INTERNAL int protocol_pause(TransportObject *self);
 FA_INTERNAL int protocol_resume(TransportObject *self);
+
+/* Of a DatagramProtocol. Not fatal: what they raise is the loop's to report,
+   as that of a callback. The caller of protocol_datagram has entered the
+   context. HOT */
+FA_INTERNAL int protocol_datagram(TransportObject *self, PyObject *data,
+                                  PyObject *addr);
+FA_INTERNAL int protocol_error(TransportObject *self, PyObject *exc);
 
 /* The two of a BufferedProtocol; the caller has entered the context, once for
    both. get_buffer(-1): 1 and a writable, not empty view of *owner (strong); 0
@@ -338,16 +461,50 @@ FA_INTERNAL int transport_report_callback(TransportObject *self,
 FA_INTERNAL int transport_report_method(TransportObject *self, PyObject *owner,
                                         const char *name, PyObject *arg);
 
+/* logger.debug("%r: %s", self, message, exc_info=exc) for a transport or what is
+   like one. 0 or -1. */
+FA_INTERNAL int trouble_log_failure(fa_state *st, PyObject *self,
+                                    PyObject *exc, const char *message);
+
 /* logger.debug(format, self) and the warning of a write() that comes too late,
-   by asyncio's logger. 0 or -1. */
+   by asyncio's logger; *count writes came too late before. 0 or -1. */
+FA_INTERNAL int transport_log(TransportObject *self, const char *level,
+                              const char *format);
 FA_INTERNAL int transport_log_debug(TransportObject *self, const char *format);
+FA_INTERNAL int transport_log_late_write(TransportObject *self, int *count,
+                                         const char *text);
 FA_INTERNAL int transport_log_lost_write(TransportObject *self);
+
+/* -- for an SSLProtocol of ours (tls_read.c, tls_write.c) -------------------------- */
+
+/* Nobody has replaced its methods, and the handshake could begin: only then: */
+/* Where ciphertext is to be put, *room bytes (NULL with MemoryError); that n of
+   them have been, directly after: 0, or -1 with what buffer_updated would
+   raise. HOT */
+FA_INTERNAL int tls_is_plain(PyObject *protocol);
+FA_INTERNAL char *tls_room(PyObject *protocol, size_t *room);
+FA_INTERNAL int tls_received(PyObject *protocol, size_t n);
+
+/* The transport is about to close: what is held above leaves first. */
+FA_INTERNAL void tls_flush_quietly(PyObject *protocol);
 
 /* -- extra.c: get_extra_info, the Python socket ----------------------------------- */
 
 /* The Python socket, made now if need be (borrowed). NULL with an exception,
    or without one once it is closed. */
 FA_INTERNAL PyObject *transport_sock(TransportObject *self);
+
+/* socket.socket(family, type, proto, fd) (new), whatever stands in that place;
+   fd -1 = not given. It owns the fd, unless this has failed. And
+   sock.setblocking(0): 0 or -1. */
+FA_INTERNAL PyObject *python_socket_new(fa_state *st, int family, int type,
+                                        int proto, int fd);
+FA_INTERNAL int python_socket_unblock(PyObject *sock);
+
+/* Where an object that is a socket or a raw file keeps the number self->fd; a
+   place in self if that is not known. */
+FA_INTERNAL const int *transport_find_cell(TransportObject *self,
+                                           PyObject *file);
 
 /* Take over a Python socket: fd, fd_cell, addresses. 0 or -1. */
 FA_INTERNAL int transport_adopt(TransportObject *self, PyObject *sock);
@@ -389,6 +546,9 @@ FA_INTERNAL PyObject *server_foreign(ServerObject *self);
 /* -1 with AssertionError (asyncio's) if the server is closed. */
 FA_INTERNAL int server_check_open(ServerObject *self);
 
+/* Is `server`, any object, a server of ours that has been closed? */
+FA_INTERNAL int server_is_closed(fa_state *st, PyObject *server);
+
 /* Somebody has left: was it the last of a closed server? 0 or -1. */
 FA_INTERNAL int server_left(ServerObject *self);
 
@@ -399,6 +559,7 @@ FA_INTERNAL int server_left(ServerObject *self);
 FA_INTERNAL ListenerObject *listener_new(fa_state *st, PyObject *const *args);
 
 FA_INTERNAL int sockstream_type_init(PyObject *module, fa_state *st);
+FA_INTERNAL int datagram_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int server_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int listener_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL int accept_functions_init(PyObject *module);

@@ -17,21 +17,34 @@ trouble_logger(fa_state *st)
 }
 
 int
-transport_log_debug(TransportObject *self, const char *format)
+transport_log(TransportObject *self, const char *level, const char *format)
 {
     PyObject *logger = trouble_logger(self->st);
     if (logger == NULL) {
         return -1;
     }
-    PyObject *res = PyObject_CallMethod(logger, "debug", "sO", format, self);
+    PyObject *res = PyObject_CallMethod(logger, level, "sO", format, self);
     Py_DECREF(logger);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
 }
 
+int
+transport_log_debug(TransportObject *self, const char *format)
+{
+    return transport_log(self, "debug", format);
+}
+
 /* write() on a transport that is lost: silent at first, then a warning. */
 int
 transport_log_lost_write(TransportObject *self)
+{
+    return transport_log_late_write(self, &self->conn_lost,
+                                    "socket.send() raised exception.");
+}
+
+int
+transport_log_late_write(TransportObject *self, int *count, const char *text)
 {
     PyObject *limit = PyObject_GetAttrString(
         self->st->mod_constants, "LOG_THRESHOLD_FOR_CONNLOST_WRITES");
@@ -43,28 +56,27 @@ transport_log_lost_write(TransportObject *self)
     if (threshold == -1 && PyErr_Occurred()) {
         return -1;
     }
-    if (self->conn_lost++ < threshold) {
+    if ((*count)++ < threshold) {
         return 0;
     }
     PyObject *logger = trouble_logger(self->st);
     if (logger == NULL) {
         return -1;
     }
-    PyObject *res = PyObject_CallMethod(logger, "warning", "s",
-                                        "socket.send() raised exception.");
+    PyObject *res = PyObject_CallMethod(logger, "warning", "s", text);
     Py_DECREF(logger);
     Py_XDECREF(res);
     return res == NULL ? -1 : 0;
 }
 
-/* logger.debug("%r: %s", self, message, exc_info=exc) */
-static int
-trouble_log_failure(TransportObject *self, PyObject *exc, const char *message)
+int
+trouble_log_failure(fa_state *st, PyObject *self, PyObject *exc,
+                    const char *message)
 {
-    PyObject *logger = trouble_logger(self->st);
+    PyObject *logger = trouble_logger(st);
     PyObject *debug = logger == NULL ? NULL
                                      : PyObject_GetAttr(logger,
-                                                        self->st->str_debug);
+                                                        st->str_debug);
     Py_XDECREF(logger);
     if (debug == NULL) {
         return -1;
@@ -104,20 +116,41 @@ transport_report(TransportObject *self, const char *message, PyObject *exc)
     return rc;
 }
 
+/* Is it news, or just what happens to connections? 1, 0 or -1. */
+static int
+trouble_is_news(TransportObject *self, PyObject *exc)
+{
+    if (!PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
+        return 1;
+    }
+    if (self->wire->quiet_errno == 0) {
+        return 0;
+    }
+    PyObject *number = PyObject_GetAttrString(exc, "errno");
+    PyObject *quiet = PyLong_FromLong(self->wire->quiet_errno);
+    int news = number == NULL || quiet == NULL
+                   ? -1
+                   : PyObject_RichCompareBool(number, quiet, Py_NE);
+    Py_XDECREF(number);
+    Py_XDECREF(quiet);
+    return news;
+}
+
 int
 transport_fatal(TransportObject *self, PyObject *exc, const char *message)
 {
-    int rc = 0;
     if (self->loop == NULL) {
         return 0;
     }
     LoopObject *loop = (LoopObject *)Py_NewRef(self->loop);
-    if (PyErr_GivenExceptionMatches(exc, PyExc_OSError)) {
+    int rc = trouble_is_news(self, exc);
+    if (rc == 0) {
         if (loop->debug) {
-            rc = trouble_log_failure(self, exc, message);
+            rc = trouble_log_failure(self->st, (PyObject *)self, exc,
+                                     message);
         }
     }
-    else {
+    else if (rc > 0) {
         rc = transport_report(self, message, exc);
     }
     PyObject *error = rc < 0 ? fa_err_take() : NULL;
@@ -154,9 +187,18 @@ static PyObject *
 trouble_handle(TransportObject *self, PyObject *callback,
                        PyObject *args)
 {
-    PyObject *stack[4] = {callback, args, (PyObject *)self->loop,
-                          self->context};
-    return PyObject_Vectorcall(self->st->asyncio_Handle, stack, 4, NULL);
+    // the loop's exception handler is run in its context: one that is free
+    PyObject *context = context_enter(self->context);
+    if (context == NULL) {
+        return NULL;
+    }
+    Py_INCREF(context);
+    context_leave(context);
+    PyObject *stack[4] = {callback, args, (PyObject *)self->loop, context};
+    PyObject *handle = PyObject_Vectorcall(self->st->asyncio_Handle, stack, 4,
+                                           NULL);
+    Py_DECREF(context);
+    return handle;
 }
 
 /* "Exception in callback <source>" (new), as asyncio's Handle formats it. */
@@ -178,8 +220,12 @@ int FA_COLD
 transport_report_callback(TransportObject *self, PyObject *callback,
                           PyObject *arg)
 {
-    if (fa_err_is_exit() || self->loop == NULL || callback == NULL) {
+    if (fa_err_is_exit() || callback == NULL) {
         return -1;
+    }
+    if (self->loop == NULL) { // lost meanwhile: nobody to report to
+        fa_err_unraisable((PyObject *)self);
+        return 0;
     }
     PyObject *exc = fa_err_take();
     PyObject *loop = Py_NewRef((PyObject *)self->loop);

@@ -133,6 +133,32 @@ transport_write(TransportObject *self, PyObject *data)
     return transport_written(self);
 }
 
+int FA_HOT
+transport_send_now(TransportObject *self, const char *data, size_t len)
+{
+    int rc = FA_LIKELY(!self->conn_lost && !self->eof &&
+                       self->empty_waiter == NULL)
+                 ? 1
+                 : write_check(self, "write", 0);
+    if (FA_UNLIKELY(rc <= 0)) {
+        return rc;
+    }
+    PyObject *owner = NULL;
+    if (FA_UNLIKELY(self->blocked)) { // it will not leave now
+        owner = PyBytes_FromStringAndSize(data, (Py_ssize_t)len);
+        if (owner == NULL) {
+            return -1;
+        }
+        data = PyBytes_AS_STRING(owner);
+    }
+    if (writebuf_push(&self->out, data, len, owner) < 0 ||
+        transport_flush(self) < 0)
+    {
+        return -1;
+    }
+    return transport_maybe_pause(self);
+}
+
 /* A copy as exact bytes (new); errors as asyncio's. */
 static PyObject *
 write_freeze(PyObject *item)

@@ -106,8 +106,7 @@ writebuf_unpush(fa_writebuf *out, uint32_t count)
     }
 }
 
-/* `sent` bytes have left. */
-static inline void
+void FA_HOT
 writebuf_consume(fa_writebuf *out, size_t sent)
 {
     out->size -= sent;
@@ -196,6 +195,7 @@ static int FA_COLD
 writebuf_failed(TransportObject *self, int neg_errno)
 {
     transport_drop_output(self);
+    self->late++;
     PyObject *exc = fa_err_new_errno(neg_errno);
     if (exc == NULL) {
         return -1;
@@ -239,7 +239,9 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
                 // before resume_writing, which may write again
                 transport_drop_output(self);
             }
-            rc = transport_maybe_resume(self);
+            if (sent == 0 || !self->wire->pipe) {
+                rc = transport_maybe_resume(self);
+            }
             if (rc == 0 && sent == 0) {
                 rc = writebuf_emptied(self);
             }
@@ -249,17 +251,16 @@ writebuf_ready(LoopObject *Py_UNUSED(loop), PyObject *op,
     return rc;
 }
 
-/* The kernel is full: keep what is left and wait. 0 or -1. */
+/* The kernel is full: keep what is left and wait. If that cannot be, the rest
+   will never leave, and the connection is over. 0 or -1. */
 static int
 writebuf_block(TransportObject *self)
 {
-    if (writebuf_own(&self->out) < 0) {
-        return -1;
-    }
-    if (loop_io_start(self->loop, self->fd, FA_OUT, writebuf_ready,
-                      (PyObject *)self) < 0)
+    if (FA_UNLIKELY(writebuf_own(&self->out) < 0 ||
+                    loop_io_start(self->loop, self->fd, FA_OUT, writebuf_ready,
+                                  (PyObject *)self) < 0))
     {
-        return -1;
+        return transport_fatal_raised(self, self->wire->write_failed);
     }
     self->blocked = 1;
     return 0;
@@ -270,6 +271,9 @@ transport_flush(TransportObject *self)
 {
     if (self->out.size == 0 || self->blocked) {
         return 0;
+    }
+    if (FA_UNLIKELY(self->wire->flush != NULL)) {
+        return self->wire->flush(self, 0);
     }
     int rc = writebuf_send(self);
     if (FA_UNLIKELY(rc < 0)) {
@@ -288,6 +292,10 @@ void
 transport_flush_quietly(TransportObject *self)
 {
     if (self->out.size > 0 && !self->blocked) {
+        if (self->wire->flush != NULL) {
+            (void)self->wire->flush(self, 1);
+            return;
+        }
         (void)writebuf_send(self);
     }
 }
@@ -312,7 +320,7 @@ static inline int
 writebuf_may_hold(TransportObject *self)
 {
     LoopObject *loop = self->loop;
-    return loop->running && !loop->asleep &&
+    return loop->running && !loop->asleep && !self->messages &&
            loop->tstate == PyThreadState_Get() &&
            self->out.size < FA_CORK_MAX && self->out.size <= self->high;
 }

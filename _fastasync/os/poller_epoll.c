@@ -1,6 +1,6 @@
 /* os/poller_epoll.c: the poller on Linux.
 
-   Level triggered. The event's user data is fd and generation, so that an
+   Level triggered unless asked otherwise. The event's user data is fd and generation, so that an
    event of a descriptor that has been closed and opened again meanwhile is
    recognised (io.c). A wait with nanoseconds uses epoll_pwait2 where the
    kernel has it (5.11), else whole milliseconds, rounded up: never early. */
@@ -11,6 +11,12 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+/* What is asked for on top where edges are reported: they say what happened,
+   and it will not be said again. */
+#define FA_EPOLL_EDGE ((uint32_t)(EPOLLET | EPOLLRDHUP | EPOLLPRI))
+#define FA_EPOLL_IN ((uint32_t)(EPOLLIN | EPOLLRDHUP | EPOLLPRI))
+#define FA_EPOLL_ODD (EPOLLRDHUP | EPOLLPRI | EPOLLHUP | EPOLLERR)
 
 int
 poller_open(void)
@@ -24,7 +30,8 @@ poller_set(int poller, int fd, uint32_t generation, int before, int wanted)
 {
     struct epoll_event event = {0};
     event.events = (wanted & FA_IN ? (uint32_t)EPOLLIN : 0) |
-                   (wanted & FA_OUT ? (uint32_t)EPOLLOUT : 0);
+                   (wanted & FA_OUT ? (uint32_t)EPOLLOUT : 0) |
+                   (wanted & FA_EDGE ? FA_EPOLL_EDGE : 0);
     event.data.u64 = ((uint64_t)generation << 32) | (uint32_t)fd;
     int op = !wanted  ? EPOLL_CTL_DEL
              : before ? EPOLL_CTL_MOD
@@ -70,7 +77,8 @@ poller_wait(int poller, int64_t timeout_ns, fa_event *out, int max)
         out[i].fd = (int)(uint32_t)events[i].data.u64;
         out[i].generation = (uint32_t)(events[i].data.u64 >> 32);
         out[i].events = (got & ~(uint32_t)EPOLLOUT ? FA_IN : 0) |
-                        (got & ~(uint32_t)EPOLLIN ? FA_OUT : 0);
+                        (got & ~FA_EPOLL_IN ? FA_OUT : 0) |
+                        (got & FA_EPOLL_ODD ? FA_ODD : 0);
     }
     return n;
 }

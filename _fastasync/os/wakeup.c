@@ -1,6 +1,8 @@
 /* os/wakeup.c: an eventfd: one counter, one fd, any thread may write. */
 #include "os/os.h"
 
+#include "os/retry.h"
+
 #include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -17,9 +19,7 @@ wakeup_signal(int fd)
 {
     uint64_t one = 1;
     ssize_t n;
-    do {
-        n = write(fd, &one, sizeof(one));
-    } while (n < 0 && errno == EINTR);
+    FA_RETRY(n, write(fd, &one, sizeof(one)));
     // EAGAIN: the counter is full, so the reader will wake up anyway
     return n < 0 && errno != EAGAIN ? -errno : 0;
 }
@@ -29,8 +29,6 @@ wakeup_drain(int fd)
 {
     uint64_t count;
     ssize_t n;
-    do {
-        n = read(fd, &count, sizeof(count));
-    } while (n < 0 && errno == EINTR);
+    FA_RETRY(n, read(fd, &count, sizeof(count)));
     return n < 0 && errno != EAGAIN ? -errno : 0;
 }

@@ -22,7 +22,8 @@ sink_reader_ready(fa_state *st, ReaderObject *reader)
     return reader->eof == Py_False && reader->max >= 0 &&
            reader->buffer.array == NULL &&
            (reader->paused == Py_False || reader->paused == Py_True) &&
-           (transport == Py_None || sockstream_is_plain(st, transport)) &&
+           (transport == Py_None || fa_stream_is_plain(st, transport) ||
+            readpipe_is_plain(st, transport)) &&
            (waiter == Py_None ||
             (Py_IS_TYPE(waiter, st->FutureType) &&
              future_engine((FutureObject *)waiter) != NULL));

@@ -101,8 +101,10 @@ writer_is_closing(StreamWriterObject *self)
     if (transport == NULL) {
         return -1;
     }
-    int closing = FA_LIKELY(sockstream_is_plain(st, transport))
-                      ? sockstream_is_closing(transport)
+    int closing = FA_LIKELY(fa_stream_is_plain(st, transport))
+                      ? fa_stream_is_closing(st, transport)
+                  : writepipe_is_plain(st, transport)
+                      ? writepipe_is_closing(transport)
                       : writer_truth(transport, st->str_is_closing);
     Py_DECREF(transport);
     return closing;
@@ -291,8 +293,11 @@ StreamWriter_write(PyObject *op, PyObject *const *args, Py_ssize_t nargs,
         return NULL;
     }
     int rc;
-    if (FA_LIKELY(sockstream_is_plain(self->st, transport))) {
-        rc = sockstream_write(transport, data);
+    if (FA_LIKELY(fa_stream_is_plain(self->st, transport))) {
+        rc = fa_stream_write(self->st, transport, data);
+    }
+    else if (writepipe_is_plain(self->st, transport)) {
+        rc = writepipe_write(transport, data);
     }
     else {
         PyObject *done = PyObject_CallMethodOneArg(

@@ -1,9 +1,8 @@
 /* task/bridge.c: between the loop and threads: wrap_future,
    run_coroutine_threadsafe, to_thread.
 
-   What joins an asyncio future and a concurrent one is asyncio's own
-   _chain_future, looked up when it is needed: two thread hops cost more than
-   anything that C could save there. */
+   What joins an asyncio future and a concurrent one is chain.c where that is the
+   usual pair, else asyncio's own _chain_future, looked up when it is needed. */
 #include "base/args.h"
 #include "base/errors.h"
 #include "task/coro.h"
@@ -35,11 +34,11 @@ bridge_future_type(void)
 
 /* 0, or -1 with asyncio's AssertionError. */
 static int
-bridge_check_concurrent(PyObject *future)
+bridge_check_concurrent(PyObject *future, PyObject *type)
 {
-    PyObject *type = bridge_future_type();
-    int is = type == NULL ? -1 : PyObject_IsInstance(future, type);
-    Py_XDECREF(type);
+    int is = (PyObject *)Py_TYPE(future) == type
+                 ? 1
+                 : PyObject_IsInstance(future, type);
     if (is == 0) {
         PyErr_Format(PyExc_AssertionError,
                      "concurrent.futures.Future is expected, got %R", future);
@@ -47,23 +46,41 @@ bridge_check_concurrent(PyObject *future)
     return is > 0 ? 0 : -1;
 }
 
+/* `type` is concurrent.futures.Future. */
 static PyObject *
-wrap_future(fa_state *st, PyObject *future, PyObject *loop)
+wrap_concurrent(fa_state *st, PyObject *future, PyObject *type, PyObject *loop)
 {
-    int is = fa_isfuture(st, future);
-    if (is != 0) {
-        return is < 0 ? NULL : Py_NewRef(future);
-    }
-    if (bridge_check_concurrent(future) < 0) {
+    if (bridge_check_concurrent(future, type) < 0) {
         return NULL;
     }
     loop = loop == NULL || loop == Py_None ? fa_get_event_loop(st)
                                            : Py_NewRef(loop);
     PyObject *made = loop == NULL ? NULL : fa_create_future(st, loop);
     Py_XDECREF(loop);
-    if (made != NULL && bridge_chain(st, future, made) < 0) {
+    if (made == NULL) {
+        return NULL;
+    }
+    int joined = chain_concurrent(st, future, type, made);
+    if (joined == 0) {
+        joined = bridge_chain(st, future, made);
+    }
+    if (joined < 0) {
         Py_CLEAR(made);
     }
+    return made;
+}
+
+PyObject *
+fa_wrap_future(fa_state *st, PyObject *future, PyObject *loop)
+{
+    int is = fa_isfuture(st, future);
+    if (is != 0) {
+        return is < 0 ? NULL : Py_NewRef(future);
+    }
+    PyObject *type = bridge_future_type();
+    PyObject *made =
+        type == NULL ? NULL : wrap_concurrent(st, future, type, loop);
+    Py_XDECREF(type);
     return made;
 }
 
@@ -84,7 +101,7 @@ room_wrap_future(PyObject *module, PyObject *const *args, Py_ssize_t nargs,
     if (fa_args_parse(&spec, args, nargs, kwnames, out) < 0) {
         return NULL;
     }
-    return wrap_future(fa_state_of_module(module), out[0], out[1]);
+    return fa_wrap_future(fa_state_of_module(module), out[0], out[1]);
 }
 
 /* -- run_coroutine_threadsafe(coro, loop) ------------------------------------------------ */

@@ -236,6 +236,11 @@ FA_INTERNAL int fa_awaited_by_discard(fa_state *st, PyObject *fut,
 FA_INTERNAL PyObject *fa_ensure_future(fa_state *st, PyObject *obj,
                                        PyObject *loop);
 
+/* futures.wrap_future(future, loop=loop): a future of the loop that ends as the
+   concurrent one does (new); `loop` may be NULL. HOT */
+FA_INTERNAL PyObject *fa_wrap_future(fa_state *st, PyObject *future,
+                                     PyObject *loop);
+
 /* futures._get_loop(fut) (new). HOT */
 FA_INTERNAL PyObject *fa_future_loop(fa_state *st, PyObject *fut);
 

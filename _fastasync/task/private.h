@@ -319,4 +319,12 @@ awaited_by_discard(FutureObject *fut, PyObject *waiter)
 #endif
 }
 
+/* -- chain.c ---------------------------------------------------------------- */
+
+/* futures._chain_future(source, dest) without a call of it, where `source` is
+   exactly of `type`, concurrent.futures.Future, and `dest` a new future of ours:
+   1; 0 = it has to be called; -1. HOT */
+FA_INTERNAL int chain_concurrent(fa_state *st, PyObject *source,
+                                 PyObject *type, PyObject *dest);
+
 #endif

@@ -10,6 +10,8 @@ awaitable, which is then run on the loop.
                 function written in Python and one written in C
     QUIET       rows that asyncio may also accept, on some versions or all;
                 both sides must then accept it and return the same kind
+    TIDIER      asyncio leaves a socket to the garbage collector, which warns;
+                fastasync closes it
 """
 
 import asyncio
@@ -29,6 +31,7 @@ import weakref
 ROWS = {}
 SIGNATURES = {}
 QUIET = set()
+TIDIER = {"create_server: backlog text"}
 
 
 class Thing:

@@ -50,7 +50,9 @@ def declared(body):
     """Return what a body declares, by name; names it re-exports too."""
     names = {}
     for node in statements(body):
-        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+        if isinstance(
+            node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+        ):
             names[node.name] = node
         elif isinstance(node, ast.AnnAssign):
             if ast.unparse(node.annotation) != "TypeAlias":

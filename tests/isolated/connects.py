@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from unittest import mock
 
 from measure import check, finish, on_a_loop
 
@@ -121,6 +122,24 @@ async def eyeballs():
         pass
 
 
+async def racing():
+    """Several addresses at a time: cancelled, overtaken, refused."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    answers = server.sockets[0].getsockname()
+    for addresses in ((FULL, FULL, FULL), (FULL, closed_port(), answers),
+                      (closed_port(), closed_port()), (answers, FULL)):
+        infos = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)
+                 for address in addresses]
+        with mock.patch("socket.getaddrinfo", lambda *args, **kwargs: infos):
+            for turns in (1, 3, 5, 8, 20):
+                await cancel_after(loop.create_connection(
+                    asyncio.Protocol, "name", 1, happy_eyeballs_delay=0),
+                    turns)
+    server.close()
+    await asyncio.sleep(0.001)
+
+
 async def sock_calls():
     loop = asyncio.get_running_loop()
     left, right = socket.socketpair()
@@ -158,7 +177,7 @@ fill_the_queue()
 for function, repeats in ((hanging, 20), (hanging_with_timeout, 30),
                           (working, 10), (refused, 30),
                           (wrong_arguments, 20), (failing_factory, 20),
-                          (eyeballs, 20), (sock_calls, 10),
+                          (eyeballs, 20), (racing, 10), (sock_calls, 10),
                           (failing_servers, 20)):
     check(on_a_loop(function), repeats)
 for sock in (listener, *fillers):

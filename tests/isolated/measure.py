@@ -23,10 +23,13 @@ import ctypes
 import gc
 import os
 import sys
+import threading
+import time
 import warnings
 
 WARM = 4
 BATCHES = 6
+PATIENCE = 12  # times that all batches may be repeated
 
 MEASURE_ASYNCIO = "asyncio" in sys.argv[1:]
 
@@ -84,7 +87,16 @@ def resident():
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def settle_threads():
+    """A thread that was joined may still be taking itself apart."""
+    for _ in range(100):
+        if len(os.listdir("/proc/self/task")) <= threading.active_count():
+            return
+        time.sleep(0.001)
+
+
 def count():
+    settle_threads()
     gc.collect()
     counts = {
         "fds": len(os.listdir("/proc/self/fd")),
@@ -125,20 +137,17 @@ def check(action, repeats=100):
         for _ in range(repeats):
             action()
     first, memory = count(), resident()
-    for _ in range(BATCHES):
-        for _ in range(repeats):
-            action()
-    last, memory_now = count(), resident()
-    lines = grown(first, last, repeats * BATCHES)
-    for _ in range(2):
-        if lines:
-            # A cache that filled up by chance does not grow again.
-            first = last
-            for _ in range(BATCHES):
-                for _ in range(repeats):
-                    action()
-            last = count()
-            lines = grown(first, last, repeats * BATCHES)
+    memory_now = None
+    for _ in range(PATIENCE):
+        for _ in range(BATCHES):
+            for _ in range(repeats):
+                action()
+        last = count()
+        memory_now = memory_now or resident()
+        lines = grown(first, last, repeats * BATCHES)
+        if not lines:
+            break
+        first = last  # a cache fills up at some time; a leak never does
     if memory_now - memory > 8 << 20 and not SANITIZED:
         lines.append(f"resident memory grew by {memory_now - memory} bytes")
     if lines:

@@ -126,6 +126,94 @@ async def never_awaited():
         loop.sock_sendall(left, b"x").close()
 
 
+async def several():
+    loop = asyncio.get_running_loop()
+    left, right = pair()
+    with left, right:
+        tasks = [asyncio.ensure_future(loop.sock_recv(right, 1))
+                 for _ in range(4)]
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        tasks[2].cancel()
+        await asyncio.sleep(0)
+        left.send(b"ab")
+        assert await tasks[1] + await tasks[3] == b"ab"
+
+
+async def taken_over():
+    loop = asyncio.get_running_loop()
+    left, right = pair()
+    with left, right:
+        tasks = [asyncio.ensure_future(loop.sock_recv(right, 1))
+                 for _ in range(3)]
+        await asyncio.sleep(0)
+        loop.add_reader(right, int)
+        loop.remove_reader(right)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+async def closed_meanwhile():
+    loop = asyncio.get_running_loop()
+    left, right = pair()
+    task = asyncio.ensure_future(loop.sock_recv(right, 10))
+    await asyncio.sleep(0)
+    right.close()
+    left.send(b"x")
+    assert await task == b"x"
+    assert right.fileno() == -1
+    left.close()
+
+
+async def abandoned():
+    loop = asyncio.get_running_loop()
+    left, right = pair()
+    with left, right:
+        for coro in (loop.sock_recv(left, 10), loop.sock_recv(left, 10),
+                     loop.sock_recv_into(right, bytearray(10))):
+            coro.send(None)
+        del coro
+
+
+async def files():
+    loop = asyncio.get_running_loop()
+    left, right = pair()
+    with left, right, open(__file__, "rb") as file:
+        for _ in range(3):
+            count = await loop.sock_sendfile(left, file, 0, 1000)
+            assert len(await loop.sock_recv(right, 5000)) == count
+        try:
+            await loop.sock_sendfile(left, Nothing(), fallback=False)
+        except asyncio.SendfileNotAvailableError:
+            pass
+
+
+class Nothing:
+    mode = "b"
+
+
+def shouts():
+    raise KeyError("in a thread")
+
+
+async def threads():
+    loop = asyncio.get_running_loop()
+    assert await loop.run_in_executor(None, pow, 2, 3) == 8
+    assert await asyncio.to_thread(len, b"abc") == 3
+    try:
+        await loop.run_in_executor(None, shouts)
+    except KeyError:
+        pass
+    future = loop.run_in_executor(None, len, b"")
+    future.cancel()
+    await asyncio.sleep(0)
+    await loop.run_in_executor(None, int)
+
+
+for function in (several, taken_over, closed_meanwhile, abandoned, files,
+                 threads):
+    check(on_a_loop(function), 25)
 for function in (talk, large, accepted, datagrams, refused, wrong, cancelled,
                  never_awaited):
     check(on_a_loop(function), 25)

@@ -424,6 +424,88 @@ def test_closed_without_removal_does_not_wake_the_loop(loop):
     right.close()
 
 
+@pytest.mark.parametrize("direction", ["reader", "writer"])
+def test_removed_by_a_socket_that_is_closed(loop, direction):
+    """The object by which a file was given finds it, though it has no number."""
+    add = getattr(loop, f"add_{direction}")
+    remove = getattr(loop, f"remove_{direction}")
+    left, right = socket.socketpair()
+    add(left, print)
+    left.close()
+    assert remove(left) is True
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        remove(left)
+    right.close()
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        remove(right)
+
+
+def test_given_by_number_and_removed_by_a_closed_socket(loop):
+    left, right = socket.socketpair()
+    number = left.fileno()
+    loop.add_reader(number, print)
+    left.close()
+    with pytest.raises(ValueError, match="Invalid file descriptor: -1"):
+        loop.remove_reader(left)
+    assert loop.remove_reader(number) is True
+    right.close()
+
+
+def test_object_that_raises_once_closed(loop):
+    """remove_reader() asks for a number; _remove_reader() finds the object."""
+
+    class Connection:
+        def __init__(self, sock):
+            self.sock = sock
+
+        def fileno(self):
+            if self.sock.fileno() < 0:
+                raise ValueError("closed")
+            return self.sock.fileno()
+
+    left, right = socket.socketpair()
+    connection = Connection(left)
+    loop.add_reader(connection, print)
+    left.close()
+    with pytest.raises(ValueError, match="Invalid file object: <.*Connection"):
+        loop.remove_reader(connection)
+    assert loop._remove_reader(connection) is True
+    with pytest.raises(ValueError, match="Invalid file object: <.*Connection"):
+        loop._remove_reader(connection)
+    right.close()
+
+
+def test_watched_object_lives_until_it_is_removed(loop):
+    left, right = socket.socketpair()
+    seen = []
+    reference = weakref.ref(left)
+    number = left.fileno()
+    loop.add_reader(left, lambda: seen.append(os.read(number, 10)))
+    loop.add_writer(left, print)
+    loop.remove_writer(number)
+    del left
+    gc.collect()
+    right.send(b"x")
+    spin(loop, 2)
+    assert seen == [b"x"]
+    assert loop.remove_reader(reference()) is True
+    gc.collect()
+    assert reference() is None
+    right.close()
+
+
+def test_watched_object_goes_with_the_loop(new_loop):
+    loop = new_loop()
+    left, right = socket.socketpair()
+    reference = weakref.ref(left)
+    loop.add_reader(left, print)
+    del left
+    loop.close()
+    gc.collect()
+    assert reference() is None
+    right.close()
+
+
 def test_number_reused_after_removal(loop):
     seen = []
     for turn in range(20):

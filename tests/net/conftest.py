@@ -22,3 +22,19 @@ def pair():
     for end in ends:
         if isinstance(end, socket.socket):
             end.close()
+
+
+@pytest.fixture(params=["asyncio", "direct", "memory"])
+def run(request):
+    """TLS on asyncio's loop, and on ours by both back ends (tlssupport.py)."""
+    import tlssupport
+
+    return tlssupport.Side(request.param)
+
+
+@pytest.fixture(params=["direct", "memory"])
+def ours(request):
+    """The same on our loop only."""
+    import tlssupport
+
+    return tlssupport.Side(request.param)

@@ -8,6 +8,7 @@ import inspect
 import itertools
 import socket
 import ssl
+import tempfile
 import weakref
 
 import pytest
@@ -214,15 +215,14 @@ def test_tcp(side, loop, serve, limit):
     loop.run_until_complete(main())
 
 
-def test_unix(side, loop, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    async def main():
-        server = await side.module.start_unix_server(echo, path="socket")
+def test_unix(side, loop):
+    async def main(path):
+        server = await side.module.start_unix_server(echo, path=path)
         async with server:
-            await talk(*await side.module.open_unix_connection("socket"))
+            await talk(*await side.module.open_unix_connection(path))
 
-    loop.run_until_complete(main())
+    with tempfile.TemporaryDirectory() as folder:
+        loop.run_until_complete(main(f"{folder}/socket"))
 
 
 def sides_and_loops():

@@ -734,6 +734,7 @@ def test_attributes_of_classes():
     both_agree(script)
 
 
+@pytest.mark.keeps("objects", reason="typing caches AQueue[int] and its kin")
 def test_bases():
     async def script(A, note):
         T = typing.TypeVar("T")

@@ -1,0 +1,194 @@
+"""The suites: which release of which project, and how its tests are started.
+
+To take up another one: a Suite here, its tests' requirements, all pinned, in
+requirements/<name>.txt (install them once without pins and take over what pip
+freeze says), a run, and an entry in expected.py for each difference that is
+not ours to repair.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+def no_ipv6_localhost() -> bool:
+    """Tell whether this machine's localhost has no IPv6 address."""
+    try:
+        return not socket.getaddrinfo("localhost", 0, socket.AF_INET6)
+    except socket.gaierror:
+        return True
+
+
+def always() -> bool:
+    """Tell that something is left out everywhere."""
+    return True
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Tests that no run contains, for a reason that lies outside the loop."""
+
+    what: str  # a word for pytest's -k, "-m x" for its marks
+    reason: str
+    when: Callable[[], bool] = always
+
+
+@dataclass(frozen=True)
+class OwnLoops:
+    """Tests (globs on ids) that make asyncio's loop by its name, or their own.
+
+    Nobody who chooses a loop for a program can change that.
+    """
+
+    tests: str
+    reason: str
+    modes: Sequence[str] = ("policy", "install")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A project's released tests."""
+
+    name: str
+    version: str
+    sha256: str  # of the sdist
+    tests: Sequence[str]  # what is run, of pytest or of unittest
+    at_least: int  # tests that pass on asyncio, or something is wrong
+    framework: str = "pytest"
+    options: Sequence[str] = ()
+    python: Sequence[str] = ()  # options of the interpreter
+    environment: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""  # pytest.ini, if the sdist has none
+    installed: bool = False  # the tests come with the package: run those
+    left_out: Sequence[LeftOut] = ()
+    own_loops: Sequence[OwnLoops] = ()
+    seconds: int = 900  # for a run of all tests
+
+    @property
+    def folder(self) -> str:
+        """The folder in the sdist."""
+        return f"{self.name.replace('-', '_')}-{self.version}"
+
+
+# What their projects put into addopts (coverage, processes) is not wanted.
+PLAIN = ("-o", "addopts=", "-p", "no:cacheprovider", "-q")
+
+_BY_NAME = "makes asyncio.SelectorEventLoop, or a subclass of its own, by name"
+
+SUITES: Sequence[Suite] = (
+    Suite(
+        name="anyio",
+        version="4.16.0",
+        sha256="59bb03251907983d1603d27c3087ddb1e93299ea2163adcdba37899a4fb12ff"
+        "b",
+        tests=["tests"],
+        at_least=1900,
+        # Its own 20 seconds are short for a busy machine.
+        options=["-p", "no:cacheprovider", "-q", "-o", "timeout=60"],
+        left_out=[
+            LeftOut("-m network", "needs the Internet"),
+            LeftOut("trio", "another backend, without asyncio"),
+            LeftOut("uvloop", "the same tests on another loop"),
+            LeftOut(
+                "ipv6", "localhost has no IPv6 address here", no_ipv6_localhost
+            ),
+        ],
+        own_loops=[
+            OwnLoops(
+                "tests/test_to_thread.py::test_asyncio_*",
+                "a fixture makes asyncio.EventLoop(), which is not asked of "
+                "the policy; install() replaces the name",
+                ["policy"],
+            ),
+        ],
+    ),
+    Suite(
+        name="uvicorn",
+        version="0.54.0",
+        sha256="a2e33cbfaa0306f8e6b0c13e0cb89d7d7a2da3e62b90c66e18c33d9807b2862"
+        "0",
+        tests=["tests"],
+        at_least=1250,
+        options=PLAIN,
+        own_loops=[
+            OwnLoops(
+                "tests/test_compat.py::test_asyncio_run__custom_loop_factory",
+                _BY_NAME,
+            ),
+            OwnLoops("tests/test_compat.py::*non_awaitable*", _BY_NAME),
+            OwnLoops("tests/test_config.py::test_custom_loop__*", _BY_NAME),
+            *(
+                OwnLoops(tests, "--loop auto and asyncio: " + _BY_NAME)
+                for tests in (
+                    "tests/protocols/test_http.py::test_fragmentation",
+                    "tests/test_auto_detection.py::test_loop_auto",
+                    "tests/test_config.py::test_get_loop_factory*",
+                    "tests/test_main.py::test_run_startup_failure",
+                    "tests/test_server.py::test_run_exits_with_startup_*",
+                )
+            ),
+        ],
+    ),
+    Suite(
+        name="tornado",
+        version="6.6.1",
+        sha256="28e6311402af59c8b02e3fa0f5e7d8eb465b25081381803b127d97e6a4395d5"
+        "a",
+        tests=["tornado.test"],
+        at_least=1350,
+        framework="unittest",
+        # As tornado's tox.ini has it.
+        python=["-bb"],
+        environment={
+            "ASYNC_TEST_TIMEOUT": "25",
+            "PYTHONWARNINGS": "error:::tornado",
+            "PYTHONWARNDEFAULTENCODING": "1",
+        },
+        installed=True,
+        own_loops=[
+            OwnLoops(
+                "tornado.test.asyncio_test.AnyThreadEventLoopPolicyTest.*",
+                "sets tornado's own policy, which makes asyncio's loops",
+            ),
+        ],
+    ),
+    Suite(
+        name="janus",
+        version="2.0.0",
+        sha256="0970f38e0e725400496c834a368a67ee551dc3b5ad0a257e132f5b46f2e7777"
+        "0",
+        tests=["tests"],
+        at_least=100,
+        options=PLAIN,
+    ),
+    Suite(
+        name="aiojobs",
+        version="1.4.0",
+        sha256="463665c75d1fcc46c78d44375c1034abf5e3f087894b0fc5ec4dd16ef90fdc9"
+        "8",
+        tests=["tests"],
+        at_least=55,
+        options=PLAIN,
+        config="[pytest]\nasyncio_mode = auto\n",
+    ),
+    Suite(
+        name="async-timeout",
+        version="5.0.1",
+        sha256="d9321a7a3d5a6a5e187e824d2fa0793ce379a202935782d555d6e9d2735677d"
+        "3",
+        tests=["tests"],
+        at_least=30,
+        options=PLAIN,
+    ),
+    Suite(
+        name="aiofiles",
+        version="25.1.0",
+        sha256="a8d728f0a29de45dc521f18f07297428d56992a742f0cd2701ba86e44d23d5b"
+        "2",
+        tests=["tests"],
+        at_least=205,
+        options=PLAIN,
+    ),
+)
