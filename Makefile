@@ -13,7 +13,8 @@ SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint sanitize leaks matrix suites bench clean
+.PHONY: help run test build lint sanitize leaks matrix suites bench examples docs \
+        wheel pgo clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' Makefile | expand -t 12
@@ -50,6 +51,18 @@ suites:  ## real projects' own tests, on asyncio and on fastasync
 
 bench: $(VENV)/.bench  ## measure against asyncio, uvloop and the limits
 	$(IN) benchmarks/run.py $(ARGS)
+
+examples: $(VENV)/.test $(VENV)/.examples  ## run every example, in every server and tool it is for
+	$(IN) -m pytest tests/examples $(ARGS)
+
+docs: $(VENV)/.docs  ## the documentation as a site in build/site; a warning is an error
+	$(IN) -m mkdocs build --strict --quiet
+
+wheel:  ## dist/: an sdist, a wheel made from it, both tried in a fresh venv
+	tools/dist.sh $(PYTHON)
+
+pgo:  ## dist/: a wheel with profile-guided optimisation, measured against a plain one
+	tools/pgo.sh $(PYTHON) dist $(ARGS)
 
 clean:  ## remove everything that was built
 	rm -rf $(VENV) .matrix .sanitize .suites build dist *.egg-info *.so

@@ -7,11 +7,14 @@ FASTASYNC_BUILD=separate      compile every .c file by itself instead of the
 FASTASYNC_DEBUG=1             -O0 -g3, assertions on
 FASTASYNC_WERROR=1            the warnings of the house, as errors
 FASTASYNC_SANITIZE=a,b        -fsanitize=a,b; see tools/sanitize.sh
+FASTASYNC_PGO=generate:DIR    note in DIR what runs often, when it runs
+FASTASYNC_PGO=use:DIR         build with what was noted there; see tools/pgo.sh
 """
 
 import os
 import sys
 import sysconfig
+from glob import escape as glob_escape
 from glob import glob
 
 if sys.version_info < (3, 11):
@@ -23,6 +26,10 @@ if not sys.platform.startswith("linux"):
     sys.exit("fastasync needs Linux; this is %s." % sys.platform)
 
 from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_py import build_py  # noqa: E402
+
+# Python reads it at every start: FASTASYNC_INSTALL=1 installs fastasync.
+STARTUP_FILE = "fastasync.pth"
 
 WARNINGS = [
     "-Wall",
@@ -65,7 +72,19 @@ def compile_flags() -> list[str]:
         flags += WARNINGS + ["-isystem", sysconfig.get_path("include")]
     if env("SANITIZE"):
         flags += ["-O1", "-g", "-fno-omit-frame-pointer"]
-    return flags + sanitizer_flags()
+    return flags + sanitizer_flags() + profile_flags()
+
+
+def profile_flags() -> list[str]:
+    how, _, folder = env("PGO").partition(":")
+    if how == "generate":
+        return [f"-fprofile-generate={folder}", "-fprofile-update=single"]
+    if how == "use":
+        found = glob(os.path.join(glob_escape(folder), "*.gcda"))
+        if len(found) != 1:
+            sys.exit(f"FASTASYNC_PGO: one .gcda file expected, found {found}")
+        return [f"-fprofile-use={found[0]}", "-Wno-missing-profile"]
+    return []
 
 
 def sanitizer_flags() -> list[str]:
@@ -75,7 +94,22 @@ def sanitizer_flags() -> list[str]:
     return [f"-fsanitize={which}", "-fno-sanitize-recover=all"]
 
 
+class BuildPy(build_py):
+    """Puts the startup file beside the packages, that is into site-packages."""
+
+    def run(self) -> None:
+        super().run()
+        self.copy_file(STARTUP_FILE, os.path.join(self.build_lib, STARTUP_FILE))
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        return [
+            *super().get_outputs(include_bytecode),
+            os.path.join(self.build_lib, STARTUP_FILE),
+        ]
+
+
 setup(
+    cmdclass={"build_py": BuildPy},
     ext_modules=[
         Extension(
             "_fastasync",
@@ -83,7 +117,7 @@ setup(
             depends=dependencies(),
             include_dirs=["_fastasync"],
             extra_compile_args=compile_flags(),
-            extra_link_args=sanitizer_flags(),
+            extra_link_args=sanitizer_flags() + profile_flags(),
         )
     ]
 )

@@ -1,7 +1,8 @@
 """Run the benchmark suite.
 
     python benchmarks/run.py [--loops a,b] [--rows x,y | --group g] [--rounds N]
-                             [--quick] [--json FILE]
+                             [--quick] [--json FILE] [--plot FOLDER]
+                             [--rivals]
 
 For every row, every round runs each loop once, in an order that rotates, each in a
 fresh process.  See README.md for what the rows mean and how to read the ratios.
@@ -45,8 +46,23 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="short cells, small sizes")
     parser.add_argument("--no-pin", action="store_true", help="no fixed CPU per side")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write results")
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="draw the results")
+    parser.add_argument("--rivals", action="store_true",
+                        help="first install the other loops that this Python can have")
     parser.add_argument("--list", action="store_true", help="name the rows and stop")
     return parser.parse_args()
+
+
+def install_rivals() -> None:
+    """Into the interpreter at hand; what has no wheel for it is named, and left."""
+    for name in ("uvloop", "rloop", "zuvloop", "rsloop"):
+        if not LOOPS[name].installed():
+            print(f"installing {name}", flush=True)
+            pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+            done = subprocess.run(
+                [*pip, "--only-binary", ":all:", name], capture_output=True)
+            if done.returncode:
+                print(f"{name} cannot be installed for this Python")
 
 
 def chosen_loops(wanted: str | None) -> list[str]:
@@ -153,6 +169,8 @@ def main() -> int:
         for row in rows:
             print(f"{row.group:7} {row.name:28} {row.unit:6} {row.doc}")
         return 0
+    if options.rivals:
+        install_rivals()
     loops = chosen_loops(options.loops)
     if not loops:
         sys.exit("none of these loops is installed")
@@ -163,9 +181,18 @@ def main() -> int:
     if not results:
         sys.exit("nothing was measured")
     print_tables(results, loops)
+    settings: dict[str, object] = {
+        key: str(value) for key, value in vars(options).items()}
+    recorded = json.dumps(as_json(results, loops, settings))
     if options.json:
-        settings = {key: str(value) for key, value in vars(options).items()}
-        options.json.write_text(json.dumps(as_json(results, loops, dict(settings))))
+        options.json.write_text(recorded)
+    if options.plot:
+        options.plot.mkdir(parents=True, exist_ok=True)
+        results_file = options.plot / "results.json"
+        results_file.write_text(recorded)
+        plot = Path(__file__).with_name("plot.py")
+        subprocess.run([sys.executable, plot, results_file, options.plot], check=True)
+        print(f"plots: {options.plot}")
     failed = any(col.error for columns in results.values() for col in columns.values())
     return 1 if failed else 0
 

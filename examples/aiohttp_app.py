@@ -3,7 +3,10 @@
     python aiohttp_app.py [PORT]
 
 GET / answers with a line of text, POST /echo with the body it was sent,
-GET /slow after a tenth of a second, GET /lines with a body in many pieces.
+GET /slow after a tenth of a second, GET /lines with a body in many pieces,
+GET /loop with the name of the event loop's class. In gunicorn (in this folder):
+
+    gunicorn -k fastasync.gunicorn.AiohttpWorker -w 2 "aiohttp_app:make_app()"
 """
 
 import asyncio
@@ -37,10 +40,16 @@ async def lines(request):
     return response
 
 
+async def loop(request):
+    cls = type(asyncio.get_running_loop())
+    return web.Response(text=f"{cls.__module__}.{cls.__name__}\n")
+
+
 def make_app():
     app = web.Application()
     app.add_routes([web.get("/", index), web.post("/echo", echo),
-                    web.get("/slow", slow), web.get("/lines", lines)])
+                    web.get("/slow", slow), web.get("/lines", lines),
+                    web.get("/loop", loop)])
     return app
 
 

@@ -7,7 +7,15 @@ or, with uvicorn's own command line (0.36 or newer):
     uvicorn uvicorn_app:app --loop fastasync:new_event_loop
 
 GET / answers with a line of text, POST /echo with the body it was sent,
-GET /slow after a tenth of a second, GET /lines with a body in many pieces.
+GET /slow after a tenth of a second, GET /lines with a body in many pieces,
+GET /loop with the name of the event loop's class.
+
+Any other ASGI server runs it as well (from this folder):
+
+    gunicorn -k fastasync.gunicorn.UvicornWorker -w 2 uvicorn_app:app
+    gunicorn -k fastasync.gunicorn.AsgiWorker -w 2 uvicorn_app:app
+    FASTASYNC_INSTALL=1 hypercorn -k asyncio uvicorn_app:app
+    FASTASYNC_INSTALL=1 granian --interface asgi --loop asyncio uvicorn_app:app
 """
 
 import asyncio
@@ -63,6 +71,9 @@ async def app(scope, receive, send):
         await answer(send, b"Hello, a little later\n")
     elif scope["path"] == "/lines":
         await answer_in_pieces(send, [b"line %d\n" % i for i in range(100)])
+    elif scope["path"] == "/loop":
+        loop = type(asyncio.get_running_loop())
+        await answer(send, f"{loop.__module__}.{loop.__name__}\n".encode())
     else:
         await answer(send, b"No such page\n", status=404)
 

@@ -10,6 +10,6 @@ source=$(mktemp -d)
 trap 'rm -rf "$source"' EXIT
 
 (cd "$root" && cp -r _fastasync _fastasync-stubs fastasync setup.py \
-    pyproject.toml MANIFEST.in README.md LICENSE "$source")
+    pyproject.toml MANIFEST.in README.md LICENSE fastasync.pth "$source")
 "$python" -m pip wheel --quiet --disable-pip-version-check --no-deps \
     --wheel-dir "$folder" "$source"

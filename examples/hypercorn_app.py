@@ -1,0 +1,22 @@
+"""Hypercorn's server inside a program of your own, on fastasync.
+
+    python hypercorn_app.py [PORT]
+
+Hypercorn's command line starts its workers as fresh processes. They are on
+fastasync when the environment says so:
+
+    FASTASYNC_INSTALL=1 hypercorn -k asyncio uvicorn_app:app
+"""
+
+import sys
+
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
+import fastasync
+from uvicorn_app import app
+
+if __name__ == "__main__":
+    config = Config()
+    config.bind = [f"127.0.0.1:{(sys.argv[1:] or [8000])[0]}"]
+    fastasync.run(serve(app, config))

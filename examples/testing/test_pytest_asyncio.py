@@ -1,0 +1,19 @@
+"""Tests of pytest-asyncio on fastasync: see conftest.py."""
+
+import asyncio
+
+import pytest
+
+
+@pytest.mark.asyncio
+async def test_the_loop_is_fastasyncs():
+    assert type(asyncio.get_running_loop()).__module__ == "fastasync"
+
+
+@pytest.mark.asyncio
+async def test_a_queue():
+    queue = asyncio.Queue()
+    async with asyncio.timeout(5):
+        task = asyncio.create_task(queue.get())
+        await queue.put("hello")
+        assert await task == "hello"
