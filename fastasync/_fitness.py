@@ -35,9 +35,12 @@ def missing_extension(error: ImportError) -> str:
                     f"_fastasync{suffix}, this Python loads _fastasync{mine}); "
                     f"install fastasync with this Python's own pip."
                 )
+    found = sys.modules.get("_fastasync")  # without a file: the folder of its sources
+    if isinstance(error, ModuleNotFoundError) or not getattr(found, "__file__", "?"):
+        return "fastasync's C extension is not built; build it with 'pip install .'."
     return (
         f"fastasync's C extension cannot be imported ({error}); "
-        "build it with 'pip install .'"
+        "build it anew with 'pip install .'."
     )
 
 
