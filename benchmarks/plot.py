@@ -38,7 +38,9 @@ COLOURS = {
 }
 
 
-def bars(axes: plt.Axes, rows: list[Row], loops: list[str], to: str) -> None:
+def bars(
+    axes: plt.Axes, rows: list[Row], loops: list[str], to: str, start: int
+) -> None:
     height = 0.8 / len(loops)
     for place, loop in enumerate(loops):
         where, middle, low, high = [], [], [], []
@@ -47,10 +49,10 @@ def bars(axes: plt.Axes, rows: list[Row], loops: list[str], to: str) -> None:
             if found:
                 median = statistics.median(found)
                 where.append(number + (place - len(loops) / 2 + 0.5) * height)
-                middle.append(median)
+                middle.append(median - start)
                 low.append(median - min(found))
                 high.append(max(found) - median)
-        axes.barh(where, middle, height * 0.92, xerr=(low, high), label=loop,
+        axes.barh(where, middle, height * 0.92, start, xerr=(low, high), label=loop,
                   color=COLOURS[loop], error_kw={"elinewidth": 0.8, "capsize": 1.5})
 
 
@@ -62,14 +64,16 @@ def draw(recording: Recording, group: str, to: str, path: Path) -> bool:
         return False
     figure, axes = plt.subplots(
         figsize=(8, 1.2 + 0.12 * len(rows) * max(len(loops) + 1, 3)))
-    bars(axes, rows, loops, to)
+    most = max(max(row.ratios(loop, to), default=0) for row in rows for loop in loops)
+    wide = to != LIMIT and most > 12  # then logarithmic, and a bar starts at parity
+    bars(axes, rows, loops, to, start=1 if wide else 0)
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     better = "less" if group == "memory" else "faster"
     axes.set_xlabel("times the limit (less is better)" if to == LIMIT
                     else f"times {better} than {to} (more is better)")
-    if to != LIMIT and max(axes.get_xlim()) > 12:
+    if wide:
         axes.set_xscale("log")
         ticks = [n for n in (0.5, 1, 2, 5, 10, 20, 50, 100) if n < axes.get_xlim()[1]]
         axes.set_xticks(ticks, [f"{n:g}" for n in ticks])
