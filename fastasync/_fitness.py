@@ -1,17 +1,15 @@
 """Can this Python run fastasync? If not: why not, in one sentence.
 
 `fastasync/__init__.py` asks before it imports anything else. A Python that is too
-old for fastasync has to understand this file, so it holds to the syntax of 3.7.
+old for fastasync has to understand this file, so it holds to the syntax of 3.6.
 """
-
-from __future__ import annotations
 
 import importlib.machinery
 import os
 import sys
 
 
-def objection() -> str | None:
+def objection() -> "str | None":
     """Say what is wrong with the Python that runs, or None."""
     if sys.version_info < (3, 11):
         return "fastasync needs Python 3.11 or later; this is Python {}.{}.".format(
@@ -44,7 +42,7 @@ def missing_extension(error: ImportError) -> str:
     )
 
 
-def _suffixes(folder: str) -> list[str]:
+def _suffixes(folder: str) -> "list[str]":
     try:
         names = os.listdir(folder)
     except OSError:

@@ -88,7 +88,7 @@ def test_what_an_old_python_must_read_has_no_new_syntax():
 
     for name in ("_fitness.py", "__init__.py"):
         source = pathlib.Path(fastasync.__file__).with_name(name).read_text()
-        ast.parse(source, feature_version=(3, 7))
+        ast.parse(source, feature_version=(3, 6))
 
 
 @pytest.mark.parametrize("folder", [False, True], ids=["nothing", "checkout"])
