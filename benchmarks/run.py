@@ -10,6 +10,7 @@ fresh process.  See README.md for what the rows mean and how to read the ratios.
 
 import argparse
 import fnmatch
+import importlib.util
 import json
 import os
 import subprocess
@@ -61,9 +62,10 @@ def install_rivals() -> None:
             print(f"installing {name}", flush=True)
             pip = [sys.executable, "-m", "pip", "install", "--quiet"]
             done = subprocess.run(
-                [*pip, "--only-binary", ":all:", name], capture_output=True)
+                [*pip, "--only-binary", ":all:", name], capture_output=True, text=True)
             if done.returncode:
-                print(f"{name} cannot be installed for this Python")
+                why = (done.stderr.strip().splitlines() or ["pip did not say why"])[-1]
+                print(f"{name} cannot be installed for this Python: {why}")
 
 
 def chosen_loops(wanted: str | None) -> list[str]:
@@ -170,6 +172,8 @@ def main() -> int:
         for row in rows:
             print(f"{row.group:7} {row.name:28} {row.unit:6} {row.doc}")
         return 0
+    if options.plot and not importlib.util.find_spec("matplotlib"):
+        sys.exit("the plots need matplotlib: pip install matplotlib")
     if options.rivals:
         install_rivals()
     loops = chosen_loops(options.loops)
