@@ -233,8 +233,9 @@ def test_many_at_once():
     async def script(p):
         async def one(i):
             try:
-                return await p.wait_for(give(i, i % 3) if i % 4 else hang(),
-                                        0.02)
+                if i % 4:
+                    return await p.wait_for(give(i, i % 3), 60)
+                return await p.wait_for(hang(), 0.02)
             except TimeoutError:
                 return "late"
         tasks = [p.task(one(i)) for i in range(40)]
