@@ -56,7 +56,8 @@ examples: $(VENV)/.test $(VENV)/.examples  ## run every example, in every server
 	$(IN) -m pytest tests/examples $(ARGS)
 
 docs: $(VENV)/.docs  ## the documentation as a site in build/site; a warning is an error
-	$(IN) -m mkdocs build --strict --quiet
+	$(IN) benchmarks/page.py --check
+	NO_MKDOCS_2_WARNING=1 $(IN) -m mkdocs build --strict --quiet
 
 wheel:  ## dist/: an sdist, a wheel made from it, both tried in a fresh venv
 	tools/dist.sh $(PYTHON)

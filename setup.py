@@ -17,7 +17,9 @@ import sysconfig
 from glob import escape as glob_escape
 from glob import glob
 
-if sys.version_info < (3, 11):
+# pip only asks for the metadata, reads requires-python there, and says it better.
+ASKED_BY_PIP = {"egg_info", "dist_info"}.intersection(sys.argv)
+if sys.version_info < (3, 11) and not ASKED_BY_PIP:
     sys.exit(
         "fastasync needs Python 3.11 or later; this is Python %d.%d."
         % sys.version_info[:2]

@@ -1,23 +1,31 @@
 """Draw what run.py has measured: SVG files, and a table for the documentation.
 
-    python benchmarks/plot.py RESULTS.json FOLDER
+    python benchmarks/plot.py RESULTS.json FOLDER [NAME]
 
-One plot per group: for each row and loop how many times faster than asyncio it was,
-the median over the rounds as a bar and the slowest and fastest round as a line.
-Echo rows are also drawn against the limit, where smaller is better. The numbers, the
-machine and the versions go to FOLDER/performance-table.md. Needs matplotlib.
+One plot per group, FOLDER/NAME-group.svg: for each row and loop how many times faster
+than asyncio it was, the median over the rounds as a bar and the slowest and fastest
+round as a line. Rows that have a limit are also drawn against it, where smaller is
+better. The numbers, the machine and the versions go to FOLDER/performance-table.md,
+unless there is a NAME: that is how page.py draws, which has a page for them.
+Needs matplotlib.
 """
 
-import json
 import statistics
 import sys
 from pathlib import Path
-from typing import Any
 
-import matplotlib
+from recorded import BASE, LIMIT, Recording, Row, load, table
+
+try:
+    import matplotlib
+except ImportError:
+    sys.exit("the plots need matplotlib: pip install matplotlib")
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt  # noqa: E402
+
+# The same input makes the same files.
+matplotlib.rcParams["svg.hashsalt"] = "fastasync"
 
 COLOURS = {
     "asyncio": "#9aa0a6",
@@ -28,98 +36,82 @@ COLOURS = {
     "fastasync": "#2f7ed8",
     "fastasync-install": "#12447f",
 }
-BASE, LIMIT = "asyncio", "limit"
-Cells = dict[str, list[float]]
 
 
-def cells(row: dict[str, Any]) -> Cells:
-    """The values of each loop that finished, round by round."""
-    return {
-        name: [cell["value"] for cell in column["cells"]]
-        for name, column in row["loops"].items()
-        if column["cells"] and not column["error"]
-    }
-
-
-def ratios(values: Cells, loop: str, to: str) -> list[float]:
-    """In each round: asyncio's cost in ours, or our cost in the limit's."""
-    if loop not in values or to not in values:
-        return []
-    pairs = zip(values[loop], values[to], strict=False)
-    return [b / a if to != LIMIT else a / b for a, b in pairs]
-
-
-def draw(
-    rows: dict[str, Cells], loops: list[str], to: str, title: str, path: Path
+def bars(
+    axes: plt.Axes, rows: list[Row], loops: list[str], to: str, start: int
 ) -> None:
-    loops = [name for name in loops if name not in (to, LIMIT)]
-    names = [name for name, values in rows.items() if to in values]
-    if not names or not loops:
-        return
     height = 0.8 / len(loops)
-    figure, axes = plt.subplots(
-        figsize=(8, 1.2 + 0.24 * len(names) * max(len(loops), 2)))
     for place, loop in enumerate(loops):
         where, middle, low, high = [], [], [], []
-        for number, name in enumerate(names):
-            found = ratios(rows[name], loop, to)
+        for number, row in enumerate(rows):
+            found = row.ratios(loop, to)
             if found:
                 median = statistics.median(found)
                 where.append(number + (place - len(loops) / 2 + 0.5) * height)
-                middle.append(median)
+                middle.append(median - start)
                 low.append(median - min(found))
                 high.append(max(found) - median)
-        axes.barh(where, middle, height * 0.92, xerr=(low, high), label=loop,
-                  color=COLOURS.get(loop, "#777777"),
-                  error_kw={"elinewidth": 0.8, "capsize": 1.5})
+        axes.barh(where, middle, height * 0.92, start, xerr=(low, high), label=loop,
+                  color=COLOURS[loop], error_kw={"elinewidth": 0.8, "capsize": 1.5})
+
+
+def draw(recording: Recording, group: str, to: str, path: Path) -> bool:
+    """False if there is nothing to draw."""
+    loops = [name for name in recording.loops if name != to]
+    rows = [row for row in recording.of(group) if to in row.values]
+    if not rows or not loops:
+        return False
+    figure, axes = plt.subplots(
+        figsize=(8, 1.2 + 0.12 * len(rows) * max(len(loops) + 1, 3)))
+    most = max(max(row.ratios(loop, to), default=0) for row in rows for loop in loops)
+    wide = to != LIMIT and most > 12  # then logarithmic, and a bar starts at parity
+    bars(axes, rows, loops, to, start=1 if wide else 0)
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(names)), names, fontsize=8)
-    axes.invert_yaxis()
+    axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    better = "less" if group == "memory" else "faster"
     axes.set_xlabel("times the limit (less is better)" if to == LIMIT
-                    else f"times faster than {to} (more is better)")
-    axes.set_title(title, fontsize=10)
+                    else f"times {better} than {to} (more is better)")
+    if wide:
+        axes.set_xscale("log")
+        ticks = [n for n in (0.5, 1, 2, 5, 10, 20, 50, 100) if n < axes.get_xlim()[1]]
+        axes.set_xticks(ticks, [f"{n:g}" for n in ticks])
+        axes.minorticks_off()
+    axes.set_title(f"{group}, Python {recording.environment['python'].split()[0]}",
+                   fontsize=10)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=8, loc="best")
-    figure.tight_layout()
-    figure.savefig(path)
+    axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
+    return True
 
 
-def table(rows: dict[str, Cells], loops: list[str]) -> list[str]:
-    columns = [name for name in loops if name != BASE]
-    lines = ["| row | " + " | ".join(columns) + " |",
-             "| --- |" + " --- |" * len(columns)]
-    for name, values in rows.items():
-        words = []
-        for loop in columns:
-            found = ratios(values, loop, BASE)
-            words.append("" if not found else
-                         f"{statistics.median(found):.2f} "
-                         f"({min(found):.2f} to {max(found):.2f})")
-        lines.append(f"| `{name}` | " + " | ".join(words) + " |")
-    return lines
+def draw_all(recording: Recording, folder: Path, name: str = "") -> list[Path]:
+    """Every plot of a recording; the files that were made."""
+    folder.mkdir(parents=True, exist_ok=True)
+    start = f"{name}-" if name else ""
+    made = []
+    for group in recording.groups:
+        for to, end in ((BASE, ""), (LIMIT, "-limit")):
+            path = folder / f"{start}{group}{end}.svg"
+            if draw(recording, group, to, path):
+                made.append(path)
+    return made
 
 
 def main(arguments: list[str]) -> None:
-    if len(arguments) != 2:
+    if len(arguments) not in (2, 3):
         sys.exit(__doc__)
-    source, folder = Path(arguments[0]), Path(arguments[1])
-    results = json.loads(source.read_text())
-    folder.mkdir(parents=True, exist_ok=True)
-    groups: dict[str, dict[str, Cells]] = {}
-    loops: list[str] = []
-    for name, row in results["rows"].items():
-        values = cells(row)
-        groups.setdefault(row["group"], {})[name] = values
-        loops += [loop for loop in values if loop not in loops]
-    loops = [name for name in COLOURS if name in loops]
-    text = [f"* {key}: {value}" for key, value in results["environment"].items()]
-    for group, rows in groups.items():
-        draw(rows, loops, BASE, group, folder / f"{group}.svg")
-        if group == "echo":
-            draw(rows, [BASE, *loops[1:]], LIMIT, "echo, against bare C",
-                 folder / "echo-limit.svg")
-        text += ["", f"## {group}", "", *table(rows, loops)]
+    recording, folder = load(Path(arguments[0])), Path(arguments[1])
+    draw_all(recording, folder, *arguments[2:])
+    if len(arguments) == 3:
+        return
+    text = [f"* {key}: {value}" for key, value in recording.environment.items()]
+    for group in recording.groups:
+        for to in (BASE, LIMIT):
+            if lines := table(recording, group, to):
+                text += ["", f"## {group}, against {to}", "", *lines]
     (folder / "performance-table.md").write_text("\n".join(text) + "\n")
 
 

@@ -214,6 +214,7 @@ def as_json(
             row.name: {
                 "group": row.group,
                 "unit": row.unit,
+                "doc": row.doc,
                 "loops": {loop: asdict(column) for loop, column in columns.items()},
                 "ratios": {
                     f"{loop}/{reference}": against(columns, loop, reference)

@@ -10,10 +10,12 @@ fresh process.  See README.md for what the rows mean and how to read the ratios.
 
 import argparse
 import fnmatch
+import importlib.util
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from loops import LIMIT, LOOPS
@@ -60,9 +62,10 @@ def install_rivals() -> None:
             print(f"installing {name}", flush=True)
             pip = [sys.executable, "-m", "pip", "install", "--quiet"]
             done = subprocess.run(
-                [*pip, "--only-binary", ":all:", name], capture_output=True)
+                [*pip, "--only-binary", ":all:", name], capture_output=True, text=True)
             if done.returncode:
-                print(f"{name} cannot be installed for this Python")
+                why = (done.stderr.strip().splitlines() or ["pip did not say why"])[-1]
+                print(f"{name} cannot be installed for this Python: {why}")
 
 
 def chosen_loops(wanted: str | None) -> list[str]:
@@ -169,6 +172,8 @@ def main() -> int:
         for row in rows:
             print(f"{row.group:7} {row.name:28} {row.unit:6} {row.doc}")
         return 0
+    if options.plot and not importlib.util.find_spec("matplotlib"):
+        sys.exit("the plots need matplotlib: pip install matplotlib")
     if options.rivals:
         install_rivals()
     loops = chosen_loops(options.loops)
@@ -176,22 +181,27 @@ def main() -> int:
         sys.exit("none of these loops is installed")
     for name, text in environment(loops).items():
         print(f"{name}: {text}")
-    print(f"load average: {os.getloadavg()[0]:.2f}\n", flush=True)
+    load, started = os.getloadavg()[0], time.strftime("%Y-%m-%d", time.gmtime())
+    print(f"load average: {load:.2f}\n", flush=True)
     results = run_all(rows, loops, options)
     if not results:
         sys.exit("nothing was measured")
     print_tables(results, loops)
     settings: dict[str, object] = {
         key: str(value) for key, value in vars(options).items()}
+    settings.update(load=f"{load:.2f}", started=started)
     recorded = json.dumps(as_json(results, loops, settings))
     if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(recorded)
     if options.plot:
         options.plot.mkdir(parents=True, exist_ok=True)
         results_file = options.plot / "results.json"
         results_file.write_text(recorded)
         plot = Path(__file__).with_name("plot.py")
-        subprocess.run([sys.executable, plot, results_file, options.plot], check=True)
+        drawn = subprocess.run([sys.executable, plot, results_file, options.plot])
+        if drawn.returncode:
+            return 1
         print(f"plots: {options.plot}")
     failed = any(col.error for columns in results.values() for col in columns.values())
     return 1 if failed else 0

@@ -16,6 +16,12 @@ module's ``__getattr__`` costs more than many an asyncio call; the rarer names
 (deprecated ones, private ones) are looked up in asyncio when asked for.
 """
 
+from . import _fitness
+
+_objection = _fitness.objection()
+if _objection:  # named so, `python -m fastasync` prints the sentence and no more
+    raise ImportError(_objection, name="fastasync")
+
 import asyncio as _asyncio  # first: _asyncio must never be imported before it
 import types as _types
 from typing import Any
@@ -24,11 +30,7 @@ try:
     import _fastasync
     from _fastasync import LoopCore as _LoopCore  # a folder of that name has none
 except ImportError as _error:
-    raise ImportError(
-        f"fastasync's C extension cannot be imported ({_error}); "
-        "build it with 'pip install .'",
-        name="_fastasync",
-    ) from _error
+    raise ImportError(_fitness.missing_extension(_error), name="fastasync") from None
 
 from . import _install, _registry, _run
 from ._install import install, uninstall

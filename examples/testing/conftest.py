@@ -1,4 +1,4 @@
-"""pytest-asyncio (1.5 and newer) asks this hook which loops to use.
+"""pytest-asyncio (1.4 and newer) asks this hook which loops to use.
 
 Nothing else is needed. `pytest --loop=fastasync` does it without a conftest, for
 anyio and unittest too.
