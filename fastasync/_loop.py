@@ -57,7 +57,6 @@ _BORROWED: dict[type, tuple[str, ...]] = {
         # checks before, and words for the log (the spawning is ours)
         "_log_subprocess",
         "subprocess_shell",
-        "subprocess_exec",
         # checks, and reading and writing where the kernel cannot (the native
         # sending is ours)
         "sendfile",
