@@ -9,6 +9,8 @@ VENV   := .venv
 IN     := $(VENV)/bin/python
 ARGS   ?=
 
+STUBTEST := --mypy-config-file pyproject.toml --allowlist tools/stubtest_allowlist.txt
+
 SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
 
@@ -33,6 +35,7 @@ lint: $(VENV)/.lint  ## the checks of the house, types, both builds without a wa
 	$(IN) tools/check_compat.py
 	$(IN) tools/check_duplicates.py
 	$(IN) -m mypy
+	$(IN) -m mypy.stubtest $(STUBTEST) fastasync _fastasync
 	tools/both_builds.sh $(IN)
 
 sanitize:  ## the tests on a build with AddressSanitizer and UBSan

@@ -1,0 +1,20 @@
+# The types of gunicorn.py, which makes each class when it is first asked for. A class
+# whose package is not installed derives from Any to a type checker.
+
+import asyncio
+from typing import Any
+
+from aiohttp.worker import GunicornWebWorker
+from gunicorn.workers.gasgi import ASGIWorker
+from uvicorn_worker import UvicornWorker as _UvicornWorker
+
+__all__ = ("AiohttpWorker", "AsgiWorker", "UvicornWorker")
+
+class UvicornWorker(_UvicornWorker):  # type: ignore[misc]
+    CONFIG_KWARGS: dict[str, Any]
+
+class AsgiWorker(ASGIWorker):  # type: ignore[misc]
+    loop: asyncio.AbstractEventLoop
+
+class AiohttpWorker(GunicornWebWorker):  # type: ignore[misc]
+    def init_process(self) -> None: ...
