@@ -265,7 +265,7 @@ class LoopCore:
 
     # Futures, tasks, threads.
     def create_future(self) -> asyncio.Future[Any]: ...
-    if sys.version_info >= (3, 13):
+    if sys.version_info >= (3, 14):
         def create_task(
             self,
             coro: _Coroutine[_T],

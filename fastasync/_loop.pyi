@@ -24,7 +24,8 @@ _ErrorHandler: TypeAlias = Callable[[asyncio.AbstractEventLoop, _ErrorContext], 
 _SSL: TypeAlias = bool | None | ssl.SSLContext
 _Stream: TypeAlias = int | IO[Any] | None
 
-class Loop(LoopCore, asyncio.AbstractEventLoop):
+# sock_recv: asyncio's abstract class says nbytes, its loops say n
+class Loop(LoopCore, asyncio.AbstractEventLoop):  # pyright: ignore[reportIncompatibleMethodOverride]
     def __init__(self, selector: object = None) -> None: ...
     def __del__(self) -> None: ...
     def close(self) -> None: ...
