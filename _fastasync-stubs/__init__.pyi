@@ -265,7 +265,8 @@ class LoopCore:
 
     # Futures, tasks, threads.
     def create_future(self) -> asyncio.Future[Any]: ...
-    if sys.version_info >= (3, 14):
+    # Python 3.13 takes eager_start since 3.13.3.
+    if sys.version_info >= (3, 13):
         def create_task(
             self,
             coro: _Coroutine[_T],
