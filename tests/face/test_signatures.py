@@ -85,7 +85,7 @@ DIFFERENT = {
 if (3, 13) <= sys.version_info < (3, 13, 3):
     DIFFERENT["Loop.create_task"] = DIFFERENT["EventLoop.create_task"] = (
         "(coro, **kwargs)",
-        "this is 3.13.3's; a build for 3.13 runs on each 3.13, and refuses where it has to",
+        "it is 3.13.3's: a build for 3.13 runs on each, and refuses where it must",
     )
 
 SPECIAL = ("__aenter__", "__aexit__", "__aiter__", "__anext__", "__iter__")
