@@ -9,11 +9,13 @@ VENV   := .venv
 IN     := $(VENV)/bin/python
 ARGS   ?=
 
+STUBTEST := --mypy-config-file pyproject.toml --allowlist tools/stubtest_allowlist.txt
+
 SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build lint sanitize leaks matrix suites bench examples docs \
+.PHONY: help run test build lint types sanitize leaks matrix suites bench examples docs \
         wheel pgo clean
 
 help:  ## list the targets
@@ -33,7 +35,12 @@ lint: $(VENV)/.lint  ## the checks of the house, types, both builds without a wa
 	$(IN) tools/check_compat.py
 	$(IN) tools/check_duplicates.py
 	$(IN) -m mypy
+	$(IN) -m mypy.stubtest $(STUBTEST) fastasync _fastasync
 	tools/both_builds.sh $(IN)
+
+types: $(VENV)/.types $(VENV)/.examples  ## mypy --strict and pyright on the examples, which need their packages
+	$(IN) -m mypy examples
+	$(IN) -m basedpyright --pythonpath $(IN)
 
 sanitize:  ## the tests on a build with AddressSanitizer and UBSan
 	PYTHON=$(PYTHON) tools/sanitize.sh $(ARGS)
@@ -73,7 +80,7 @@ $(VENV)/.built: $(SOURCES) tools/venv.sh tools/wheel.sh
 	tools/venv.sh $(PYTHON) $(VENV)
 	@touch $@
 
-# One stamp for each extra of pyproject.toml: .test, .examples, .lint, .bench.
+# One stamp for each extra of pyproject.toml: .test, .examples, .lint, .types, .bench.
 $(VENV)/.%: $(VENV)/.built
 	$(IN) -m pip install --quiet --disable-pip-version-check "fastasync[$*]"
 	@touch $@

@@ -34,18 +34,22 @@ from asyncio.tasks import (
 )
 from asyncio.threads import to_thread as to_thread
 from asyncio.timeouts import timeout as timeout, timeout_at as timeout_at
-from collections.abc import (
-    Awaitable,
-    Callable,
-    Coroutine,
-    Generator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from concurrent.futures import Executor
 from contextvars import Context
-from typing import Any, TypeAlias, TypeVar, TypeVarTuple
+from typing import (
+    IO,
+    Any,
+    Literal,
+    Self,
+    TypeAlias,
+    TypeVar,
+    TypeVarTuple,
+    final,
+)
 
 from _typeshed import FileDescriptorLike, ReadableBuffer, WriteableBuffer
+from typing_extensions import disjoint_base
 
 if sys.version_info >= (3, 14):
     from asyncio.futures import (
@@ -57,15 +61,39 @@ _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 _Ts = TypeVarTuple("_Ts")
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
+_Coroutine: TypeAlias = Coroutine[Any, Any, _T] | Generator[Any, None, _T]
+_Awaitable: TypeAlias = Awaitable[_T] | Generator[Any, None, _T]
 _SSL: TypeAlias = bool | None | ssl.SSLContext
+_Stream: TypeAlias = int | IO[Any] | None
+_Address: TypeAlias = tuple[Any, ...] | str | int | ReadableBuffer
 _Factory: TypeAlias = Callable[[], asyncio.BaseProtocol]
 
 # Futures, tasks, handles.
 
+@disjoint_base
 class Future(asyncio.Future[_T]): ...
+@disjoint_base
 class Task(asyncio.Task[_T_co]): ...
-class Handle(asyncio.Handle): ...
-class TimerHandle(asyncio.TimerHandle): ...
+@disjoint_base
+class Handle(asyncio.Handle):
+    def __new__(
+        cls,
+        callback: Callable[..., object],
+        args: Sequence[Any],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None = None,
+    ) -> Self: ...
+
+@disjoint_base
+class TimerHandle(asyncio.TimerHandle):
+    def __new__(
+        cls,
+        when: float,
+        callback: Callable[..., object],
+        args: Sequence[Any],
+        loop: asyncio.AbstractEventLoop,
+        context: Context | None = None,
+    ) -> Self: ...
 
 # What waits.
 
@@ -79,6 +107,7 @@ class Queue(asyncio.Queue[_T]): ...
 class PriorityQueue(Queue[_T], asyncio.PriorityQueue[_T]): ...  # type: ignore[type-var]
 class LifoQueue(Queue[_T], asyncio.LifoQueue[_T]): ...
 class TaskGroup(asyncio.TaskGroup): ...
+@final
 class Timeout(asyncio.Timeout): ...  # type: ignore[misc]  # final to typeshed only
 
 # Streams, transports, servers.
@@ -91,10 +120,17 @@ class SSLProtocol(asyncio.sslproto.SSLProtocol):
     _backend: str
     def _take_over(self, data: bytes | bytearray, /) -> None: ...
 
-class SSLTransport(asyncio.Transport): ...
+@final
+class SSLTransport(asyncio.Transport):
+    def get_read_buffer_size(self) -> int: ...
+    def get_read_buffer_limits(self) -> tuple[int, int]: ...
+    def set_read_buffer_limits(
+        self, high: int | None = None, low: int | None = None
+    ) -> None: ...
 
 def _tls_use_memory(on: bool, /) -> bool: ...
 
+@disjoint_base
 class SocketTransport(asyncio.Transport):
     max_size: int
     def __init__(
@@ -108,6 +144,7 @@ class SocketTransport(asyncio.Transport):
         context: Context | None = None,
     ) -> None: ...
 
+@disjoint_base
 class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
     max_size: int
     def __init__(
@@ -120,9 +157,11 @@ class DatagramSocketTransport(asyncio.Transport, asyncio.DatagramTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
+@final
 class ProcessTransport(asyncio.SubprocessTransport):
     """A child process and its pipes; only loops make it."""
 
+@disjoint_base
 class ReadPipeTransport(asyncio.ReadTransport):
     max_size: int
     def __init__(
@@ -134,6 +173,7 @@ class ReadPipeTransport(asyncio.ReadTransport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
+@disjoint_base
 class WritePipeTransport(asyncio.Transport):
     def __init__(
         self,
@@ -144,6 +184,7 @@ class WritePipeTransport(asyncio.Transport):
         extra: dict[str, Any] | None = None,
     ) -> None: ...
 
+@disjoint_base
 class ServerCore:
     def __init__(
         self,
@@ -177,20 +218,23 @@ def start_serving(
     /,
 ) -> None: ...
 
-# The loop, without the methods that fastasync.Loop takes from asyncio.
+# The loop, without the methods that fastasync.Loop has in Python: it derives from
+# this class and has its types from here. Signatures are those of asyncio's loop on
+# Unix; where asyncio overloads a method, one signature stands for all of its forms.
 
+@disjoint_base
 class LoopCore:
     slow_callback_duration: float
-    allow_nested: bool
+    # Running.
     def run_forever(self) -> None: ...
-    def run_until_complete(
-        self, future: Awaitable[_T] | Generator[Any, None, _T]
-    ) -> _T: ...
+    def run_until_complete(self, future: _Awaitable[_T]) -> _T: ...
     def stop(self) -> None: ...
     def is_running(self) -> bool: ...
+    # May it be run while it, or another loop, runs in this thread? docs/nested.md
+    allow_nested: bool
     def is_closed(self) -> bool: ...
-    def get_debug(self) -> bool: ...
-    def time(self) -> float: ...
+
+    # Scheduling.
     def call_soon(
         self,
         callback: Callable[[*_Ts], object],
@@ -217,22 +261,36 @@ class LoopCore:
         *args: *_Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle: ...
+    def time(self) -> float: ...
+
+    # Futures, tasks, threads.
     def create_future(self) -> asyncio.Future[Any]: ...
-    def create_task(
-        self, coro: Coroutine[Any, Any, _T], **kwargs: Any
-    ) -> asyncio.Task[_T]: ...
+    # Python 3.13 takes eager_start since 3.13.3.
+    if sys.version_info >= (3, 13):
+        def create_task(
+            self,
+            coro: _Coroutine[_T],
+            *,
+            name: str | None = None,
+            context: Context | None = None,
+            eager_start: bool | None = None,
+        ) -> asyncio.Task[_T]: ...
+    else:
+        def create_task(
+            self,
+            coro: _Coroutine[_T],
+            *,
+            name: str | None = None,
+            context: Context | None = None,
+        ) -> asyncio.Task[_T]: ...
+
     def set_task_factory(self, factory: Any) -> None: ...
     def get_task_factory(self) -> Any: ...
-    def add_reader(
-        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
-    ) -> None: ...
-    def add_writer(
-        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
-    ) -> None: ...
-    def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
-    def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
-    # Names and connections.
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*_Ts], _T], *args: *_Ts
+    ) -> asyncio.Future[_T]: ...
 
+    # Names.
     async def getaddrinfo(
         self,
         host: bytes | str | None,
@@ -248,6 +306,8 @@ class LoopCore:
         sockaddr: tuple[str, int] | tuple[str, int, int, int],
         flags: int = 0,
     ) -> tuple[str, str]: ...
+
+    # Connections and servers.
     if sys.version_info >= (3, 12):
         async def create_connection(
             self,
@@ -287,6 +347,7 @@ class LoopCore:
             happy_eyeballs_delay: float | None = None,
             interleave: int | None = None,
         ) -> tuple[asyncio.Transport, _P]: ...
+
     async def create_unix_connection(
         self,
         protocol_factory: Callable[[], _P],
@@ -307,17 +368,44 @@ class LoopCore:
         ssl_handshake_timeout: float | None = None,
         ssl_shutdown_timeout: float | None = None,
     ) -> tuple[asyncio.Transport, _P]: ...
+
+    # Pipes and subprocesses.
     async def connect_read_pipe(
         self, protocol_factory: Callable[[], _P], pipe: Any
     ) -> tuple[asyncio.ReadTransport, _P]: ...
     async def connect_write_pipe(
         self, protocol_factory: Callable[[], _P], pipe: Any
     ) -> tuple[asyncio.WriteTransport, _P]: ...
-    def run_in_executor(
-        self, executor: Any, func: Callable[[*_Ts], _T], *args: *_Ts
-    ) -> asyncio.Future[_T]: ...
+    async def subprocess_exec(
+        self,
+        protocol_factory: Callable[[], _P],
+        program: Any,
+        *args: Any,
+        stdin: _Stream = -1,
+        stdout: _Stream = -1,
+        stderr: _Stream = -1,
+        universal_newlines: Literal[False] = False,
+        shell: Literal[False] = False,
+        bufsize: Literal[0] = 0,
+        encoding: None = None,
+        errors: None = None,
+        text: Literal[False] | None = None,
+        **kwargs: Any,
+    ) -> tuple[asyncio.SubprocessTransport, _P]: ...
+
+    # File descriptors, sockets, signals.
+    def add_reader(
+        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
+    ) -> None: ...
+    def remove_reader(self, fd: FileDescriptorLike) -> bool: ...
+    def add_writer(
+        self, fd: FileDescriptorLike, callback: Callable[[*_Ts], Any], *args: *_Ts
+    ) -> None: ...
+    def remove_writer(self, fd: FileDescriptorLike) -> bool: ...
     async def sock_recv(self, sock: socket.socket, n: int) -> bytes: ...
-    async def sock_recv_into(self, sock: socket.socket, buf: WriteableBuffer) -> int: ...
+    async def sock_recv_into(
+        self, sock: socket.socket, buf: WriteableBuffer
+    ) -> int: ...
     async def sock_recvfrom(
         self, sock: socket.socket, bufsize: int
     ) -> tuple[bytes, Any]: ...
@@ -326,10 +414,11 @@ class LoopCore:
     ) -> tuple[int, Any]: ...
     async def sock_sendall(self, sock: socket.socket, data: ReadableBuffer) -> None: ...
     async def sock_sendto(
-        self, sock: socket.socket, data: ReadableBuffer, address: Any
+        self, sock: socket.socket, data: ReadableBuffer, address: _Address
     ) -> int: ...
-    async def sock_connect(self, sock: socket.socket, address: Any) -> None: ...
+    async def sock_connect(self, sock: socket.socket, address: _Address) -> None: ...
     async def sock_accept(self, sock: socket.socket) -> tuple[socket.socket, Any]: ...
+    def get_debug(self) -> bool: ...
 
 # For fastasync/ only.
 

@@ -17,20 +17,20 @@ from aiohttp import web
 import fastasync
 
 
-async def index(request):
+async def index(request: web.Request) -> web.Response:
     return web.Response(text="Hello from aiohttp\n")
 
 
-async def echo(request):
+async def echo(request: web.Request) -> web.Response:
     return web.Response(body=await request.read(), content_type="text/plain")
 
 
-async def slow(request):
+async def slow(request: web.Request) -> web.Response:
     await asyncio.sleep(0.1)
     return web.Response(text="Hello, a little later\n")
 
 
-async def lines(request):
+async def lines(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     response.content_type = "text/plain"
     await response.prepare(request)
@@ -40,12 +40,12 @@ async def lines(request):
     return response
 
 
-async def loop(request):
+async def loop(request: web.Request) -> web.Response:
     cls = type(asyncio.get_running_loop())
     return web.Response(text=f"{cls.__module__}.{cls.__name__}\n")
 
 
-def make_app():
+def make_app() -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/", index), web.post("/echo", echo),
                     web.get("/slow", slow), web.get("/lines", lines),
@@ -55,5 +55,5 @@ def make_app():
 
 if __name__ == "__main__":
     web.run_app(make_app(), host="127.0.0.1", print=None, access_log=None,
-                port=int((sys.argv[1:] or [8000])[0]),
+                port=int((sys.argv[1:] or ["8000"])[0]),
                 loop=fastasync.new_event_loop())

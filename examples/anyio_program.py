@@ -10,18 +10,19 @@ plugin, whose fixture `anyio_backend` returns
 import asyncio
 
 import anyio
+from anyio.abc import ObjectSendStream
 
 import fastasync
 
 
-async def produce(stream):
+async def produce(stream: ObjectSendStream[int]) -> None:
     async with stream:
         for number in range(5):
             await stream.send(number)
 
 
-async def main():
-    send, receive = anyio.create_memory_object_stream(2)
+async def main() -> None:
+    send, receive = anyio.create_memory_object_stream[int](2)
     total = 0
     async with anyio.create_task_group() as group, receive:
         group.start_soon(produce, send)

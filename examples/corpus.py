@@ -13,7 +13,7 @@ LEFT_OUT = {"site-packages", "__pycache__", "test", "tests", "idlelib",
             "lib2to3", "turtledemo"}
 
 
-def source_files():
+def source_files() -> list[pathlib.Path]:
     """The library's .py files, sorted by their path inside the library."""
     root = pathlib.Path(sysconfig.get_paths()["stdlib"])
     found = []
@@ -24,7 +24,7 @@ def source_files():
     return [path for _, path in sorted(found)]
 
 
-def build(target, size):
+def build(target: str | pathlib.Path, size: int) -> int:
     """Write about *size* bytes of library source into the file *target*.
 
     Returns how many bytes were written.  The text is valid UTF-8 with

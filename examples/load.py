@@ -23,7 +23,9 @@ class Wrong(Exception):
     """An answer that is not what was asked for."""
 
 
-async def connect(host, port):
+async def connect(
+    host: str | None, port: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection; keeps trying while the server is still starting."""
     for attempt in range(100):
         try:
@@ -33,7 +35,7 @@ async def connect(host, port):
     raise Wrong(f"nobody listens on {host}:{port}")
 
 
-async def read_head(reader):
+async def read_head(reader: asyncio.StreamReader) -> tuple[int, dict[str, str]]:
     """The status and the headers (names in lower case) of a response."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     first, *rest = head.split("\r\n")
@@ -44,7 +46,7 @@ async def read_head(reader):
     return int(first.split(" ")[1]), headers
 
 
-async def read_chunks(reader):
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
     body = bytearray()
     while True:
         size = int((await reader.readline()).split(b";")[0], 16)
@@ -56,7 +58,7 @@ async def read_chunks(reader):
         body += piece[:-2]
 
 
-async def read_response(reader):
+async def read_response(reader: asyncio.StreamReader) -> bytes:
     status, headers = await read_head(reader)
     if "content-length" in headers:
         body = await reader.readexactly(int(headers["content-length"]))
@@ -71,7 +73,7 @@ async def read_response(reader):
     return body
 
 
-def make_request(url, body):
+def make_request(url: urllib.parse.SplitResult, body: bytes | None) -> bytes:
     """The bytes of one request; a POST if there is a body."""
     path = url.path or "/"
     if url.query:
@@ -87,21 +89,21 @@ def make_request(url, body):
 class Load:
     """What all connections share: the task and the counts."""
 
-    def __init__(self, options):
+    def __init__(self, options: argparse.Namespace) -> None:
         self.url = urllib.parse.urlsplit(options.url)
         self.options = options
-        self.expected = None
+        self.expected: bytes | None = None
         self.answered = 0
         self.received = 0
-        self.errors = collections.Counter()
+        self.errors: collections.Counter[str] = collections.Counter()
 
-    def body(self, connection, number):
+    def body(self, connection: int, number: int) -> bytes | None:
         if not self.options.echo:
             return None
         line = f"connection {connection}, request {number}\n".encode()
         return line * (1 + (connection + number) % 50)
 
-    def check(self, sent, body):
+    def check(self, sent: bytes | None, body: bytes) -> None:
         if sent is not None:
             if body != sent:
                 raise Wrong("the echo is not what was sent")
@@ -112,7 +114,10 @@ class Load:
         self.answered += 1
         self.received += len(body)
 
-    async def exchange(self, reader, writer, connection):
+    async def exchange(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter,
+        connection: int,
+    ) -> None:
         for number in range(self.options.requests):
             sent = self.body(connection, number)
             writer.write(make_request(self.url, sent))
@@ -121,7 +126,7 @@ class Load:
                                           self.options.timeout)
             self.check(sent, body)
 
-    async def one_connection(self, connection):
+    async def one_connection(self, connection: int) -> None:
         writer = None
         try:
             reader, writer = await connect(self.url.hostname,
@@ -134,7 +139,7 @@ class Load:
             if writer is not None:
                 writer.close()
 
-    async def run(self):
+    async def run(self) -> float:
         """The seconds it took, counted from when the server answers."""
         _, probe = await connect(self.url.hostname, self.url.port or 80)
         probe.close()
@@ -144,8 +149,8 @@ class Load:
         return time.perf_counter() - began
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("url")
     parser.add_argument("--connections", type=int, default=50)
     parser.add_argument("--requests", type=int, default=200)
@@ -160,8 +165,8 @@ def main():
     print(f"{load.answered} of {wanted} requests answered correctly in "
           f"{seconds:.2f} s ({load.answered / seconds:.0f} per second, "
           f"{load.received} bytes)")
-    for error, count in load.errors.most_common():
-        print(f"  error on {count} connections: {error}")
+    for text, count in load.errors.most_common():
+        print(f"  error on {count} connections: {text}")
     if load.answered != wanted:
         sys.exit(1)
 

@@ -15,18 +15,18 @@ import fastasync
 
 
 class Index(tornado.web.RequestHandler):
-    async def get(self):
+    async def get(self) -> None:
         await asyncio.sleep(0.01)
         self.write("Hello from tornado\n")
 
 
 class LoopName(tornado.web.RequestHandler):
-    def get(self):
+    def get(self) -> None:
         cls = type(asyncio.get_running_loop())
         self.write(f"{cls.__module__}.{cls.__name__}\n")
 
 
-async def main(port):
+async def main(port: int) -> None:
     app = tornado.web.Application([("/", Index), ("/loop", LoopName)])
     app.listen(port, "127.0.0.1")
     await asyncio.Event().wait()
@@ -35,6 +35,6 @@ async def main(port):
 if __name__ == "__main__":
     fastasync.install()
     try:
-        asyncio.run(main(int((sys.argv[1:] or [8000])[0])))
+        asyncio.run(main(int((sys.argv[1:] or ["8000"])[0])))
     except KeyboardInterrupt:
         pass

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROGRAM = HERE / "tour_program.py"
@@ -26,7 +27,7 @@ COMMANDS = {
 }
 
 
-def run_once(name, text):
+def run_once(name: str, text: pathlib.Path) -> Any:
     """Run the program once; its answer with "wall" and "cpu" added."""
     began = time.perf_counter()
     with tempfile.TemporaryFile() as out:
@@ -46,10 +47,10 @@ def run_once(name, text):
     return answer
 
 
-def differences(left, right, path=""):
+def differences(left: Any, right: Any, path: str = "") -> list[str]:
     """Where two digests differ, one line each."""
     if isinstance(left, dict) and isinstance(right, dict):
-        lines = []
+        lines: list[str] = []
         for key in sorted(left.keys() | right.keys()):
             lines += differences(left.get(key), right.get(key),
                                  f"{path}/{key}")
@@ -59,7 +60,7 @@ def differences(left, right, path=""):
     return []
 
 
-def check(answers):
+def check(answers: dict[str, list[Any]]) -> list[str]:
     """The list of complaints about all the answers; empty is good."""
     expected = answers["asyncio"][0]["digest"]
     complaints = []
@@ -73,8 +74,8 @@ def check(answers):
     return complaints
 
 
-def median(runs, *keys):
-    values = []
+def median(runs: list[Any], *keys: str) -> float:
+    values: list[float] = []
     for value in runs:
         for key in keys:
             value = value[key]
@@ -82,7 +83,7 @@ def median(runs, *keys):
     return statistics.median(values)
 
 
-def print_work(digest):
+def print_work(digest: Any) -> None:
     http, streams = digest["http"], digest["streams"]
     timers = digest["timers"]
     print("What ran, in each process:")
@@ -102,13 +103,14 @@ def print_work(digest):
           f"condition, a barrier, three kinds of queues, a group, threads")
 
 
-def print_times(answers):
+def print_times(answers: dict[str, list[Any]]) -> None:
     our_runs = answers["fastasync"]
     rounds = len(our_runs)
     print(f"\nTime in seconds, median of {rounds} "
           f"(wall / CPU; ratio = asyncio / fastasync):")
     print(f"  {'':10}{'asyncio':>16}{'fastasync':>16}{'ratio':>16}")
-    rows = [(name, ("stages", name)) for name in our_runs[0]["stages"]]
+    rows: list[tuple[str, tuple[str, ...]]] = [
+        (name, ("stages", name)) for name in our_runs[0]["stages"]]
     rows.append(("process", ()))
     for label, keys in rows:
         wall = [median(runs, *keys, "wall") for runs in answers.values()]
@@ -118,7 +120,7 @@ def print_times(answers):
         print(f"  {label:10}{cells[0]:>16}{cells[1]:>16}{ratio:>16}")
 
 
-def need(module, sentence):
+def need(module: str, sentence: str) -> None:
     """Leave with a sentence if the child processes cannot import *module*."""
     probe = subprocess.run([sys.executable, "-c", f"import {module}"],
                            cwd=HERE, stderr=subprocess.PIPE, text=True)
@@ -127,8 +129,8 @@ def need(module, sentence):
         raise SystemExit(f"{sentence}\n({last})")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--megabytes", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -142,7 +144,7 @@ def main():
         size = corpus.build(text, int(options.megabytes * 1e6))
         print(f"Python {sys.version.split()[0]}, {PROGRAM.name}, "
               f"{size / 1e6:.1f} MB of text (the standard library's source)")
-        answers = {name: [] for name in COMMANDS}
+        answers: dict[str, list[Any]] = {name: [] for name in COMMANDS}
         for _ in range(options.rounds):
             for name, runs in answers.items():
                 runs.append(run_once(name, text))

@@ -22,6 +22,8 @@ The last line of output is JSON: "digest" is what must be equal on every
 loop, "stages" tells the time each stage took, "loop" what it ran on.
 """
 
+from __future__ import annotations
+
 import asyncio
 import collections
 import hashlib
@@ -32,6 +34,8 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 try:
     import aiohttp
@@ -45,21 +49,23 @@ BLOCK = 4 * 1024
 POSTERS = 8
 CONNECTIONS = 4
 WINDOW = 32
+Block = tuple[int, str]
+T = TypeVar("T")
 
 
-def sha(data):
+def sha(data: str | bytes) -> str:
     if isinstance(data, str):
         data = data.encode()
     return hashlib.sha256(data).hexdigest()
 
 
-def sha_of_counts(counts):
+def sha_of_counts(counts: collections.Counter[str]) -> str:
     return sha("\n".join(f"{word} {n}" for word, n in sorted(counts.items())))
 
 
 # --- http -----------------------------------------------------------------
 
-async def handle_count(request):
+async def handle_count(request: web.Request) -> web.Response:
     """Count the words of the posted block."""
     text = await request.text()
     number = int(request.headers["X-Block"])
@@ -67,7 +73,7 @@ async def handle_count(request):
     return web.json_response({"block": number, "counts": counts})
 
 
-async def start_http_server():
+async def start_http_server() -> tuple[web.AppRunner, int]:
     app = web.Application(client_max_size=2 * BLOCK)
     app.router.add_post("/count", handle_count)
     runner = web.AppRunner(app, access_log=None)
@@ -77,7 +83,8 @@ async def start_http_server():
     return runner, runner.addresses[0][1]
 
 
-async def read_blocks(path, queue, readers):
+async def read_blocks(path: str, queue: asyncio.Queue[Block | None],
+                      readers: int) -> int:
     """Put (number, text) of whole lines into *queue*, then one end each."""
     loop = asyncio.get_running_loop()
     number = 0
@@ -99,7 +106,9 @@ async def read_blocks(path, queue, readers):
     return number
 
 
-async def post_blocks(session, url, queue, answers):
+async def post_blocks(session: aiohttp.ClientSession, url: str,
+                      queue: asyncio.Queue[Block | None],
+                      answers: dict[int, Any]) -> None:
     while (item := await queue.get()) is not None:
         number, text = item
         headers = {"X-Block": str(number)}
@@ -108,10 +117,10 @@ async def post_blocks(session, url, queue, answers):
             answers[number] = await response.json()
 
 
-async def http_stage(path):
+async def http_stage(path: str) -> dict[str, Any]:
     runner, port = await start_http_server()
-    queue = asyncio.Queue(maxsize=2 * POSTERS)
-    answers = {}
+    queue: asyncio.Queue[Block | None] = asyncio.Queue(maxsize=2 * POSTERS)
+    answers: dict[int, Any] = {}
     url = f"http://127.0.0.1:{port}/count"
     try:
         async with aiohttp.ClientSession() as session:
@@ -122,7 +131,7 @@ async def http_stage(path):
                                                   answers))
     finally:
         await runner.cleanup()
-    total = collections.Counter()
+    total: collections.Counter[str] = collections.Counter()
     for number in range(reader.result()):
         assert answers[number]["block"] == number
         total.update(answers[number]["counts"])
@@ -137,7 +146,8 @@ async def http_stage(path):
 
 # --- streams --------------------------------------------------------------
 
-async def serve_lines(reader, writer):
+async def serve_lines(reader: asyncio.StreamReader,
+                      writer: asyncio.StreamWriter) -> None:
     """Answer each line with its number, length and checksum."""
     number = 0
     while line := await reader.readline():
@@ -149,7 +159,7 @@ async def serve_lines(reader, writer):
     await writer.wait_closed()
 
 
-async def ask_about_lines(port, lines):
+async def ask_about_lines(port: int, lines: list[bytes]) -> str:
     """Send *lines*, at most WINDOW of them unanswered; hash the answers."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     answers = hashlib.sha256()
@@ -169,7 +179,7 @@ async def ask_about_lines(port, lines):
     return answers.hexdigest()
 
 
-async def streams_stage(path):
+async def streams_stage(path: str) -> dict[str, Any]:
     with open(path, "rb") as file:
         lines = file.readlines()
     server = await asyncio.start_server(serve_lines, "127.0.0.1", 0)
@@ -183,14 +193,15 @@ async def streams_stage(path):
 
 # --- pipeline -------------------------------------------------------------
 
-async def split_lines(path, out):
+async def split_lines(path: str, out: asyncio.Queue[str | None]) -> None:
     with open(path, encoding="utf-8", newline="\n") as file:
         for line in file:
             await out.put(line)
     await out.put(None)
 
 
-async def find_words(source, out):
+async def find_words(source: asyncio.Queue[str | None],
+                     out: asyncio.Queue[list[str] | None]) -> None:
     while (line := await source.get()) is not None:
         words = WORD.findall(line)
         if words:
@@ -200,7 +211,8 @@ async def find_words(source, out):
     await out.put(None)
 
 
-async def count_words(source, counts, order):
+async def count_words(source: asyncio.Queue[list[str] | None],
+                      counts: collections.Counter[str], order: Any) -> None:
     while (words := await source.get()) is not None:
         counts.update(words)
         order.update(words[0].encode())
@@ -208,10 +220,10 @@ async def count_words(source, counts, order):
     source.task_done()
 
 
-async def pipeline_stage(path):
-    lines = asyncio.Queue(maxsize=16)
-    words = asyncio.Queue(maxsize=16)
-    counts = collections.Counter()
+async def pipeline_stage(path: str) -> dict[str, Any]:
+    lines: asyncio.Queue[str | None] = asyncio.Queue(maxsize=16)
+    words: asyncio.Queue[list[str] | None] = asyncio.Queue(maxsize=16)
+    counts: collections.Counter[str] = collections.Counter()
     order = hashlib.sha256()
     async with asyncio.TaskGroup() as group:
         group.create_task(split_lines(path, lines))
@@ -228,7 +240,9 @@ async def pipeline_stage(path):
 
 # --- tasks ----------------------------------------------------------------
 
-async def checksum_block(number, block, start, gate, lock, journal):
+async def checksum_block(number: int, block: bytes, start: asyncio.Event,
+                         gate: asyncio.Semaphore, lock: asyncio.Lock,
+                         journal: list[tuple[int, int]]) -> int:
     await start.wait()
     async with gate:
         await asyncio.sleep(0)
@@ -239,14 +253,14 @@ async def checksum_block(number, block, start, gate, lock, journal):
     return value
 
 
-async def tasks_stage(path):
+async def tasks_stage(path: str) -> dict[str, Any]:
     with open(path, "rb") as file:
         data = file.read()
     blocks = [data[i:i + 256] for i in range(0, len(data), 256)]
     start = asyncio.Event()
     gate = asyncio.Semaphore(100)
     lock = asyncio.Lock()
-    journal = []
+    journal: list[tuple[int, int]] = []
     tasks = [asyncio.create_task(
                 checksum_block(i, block, start, gate, lock, journal))
              for i, block in enumerate(blocks)]
@@ -261,16 +275,16 @@ async def tasks_stage(path):
 
 # --- timers ---------------------------------------------------------------
 
-async def call_at_in_order():
+async def call_at_in_order() -> dict[str, Any]:
     """Two thousand timers, set in a shuffled order, every third cancelled."""
     loop = asyncio.get_running_loop()
     numbers = list(range(2000))
     random.Random(2024).shuffle(numbers)
     base = loop.time() + 0.05
-    fired = []
-    early = []
+    fired: list[int] = []
+    early: list[int] = []
 
-    def fire(number):
+    def fire(number: int) -> None:
         fired.append(number)
         if loop.time() < base + number * 1e-4:
             early.append(number)
@@ -283,7 +297,7 @@ async def call_at_in_order():
             "early": len(early), "sha256": sha(repr(fired))}
 
 
-async def give_up(seconds):
+async def give_up(seconds: float) -> str:
     try:
         async with asyncio.timeout(seconds):
             await asyncio.get_running_loop().create_future()
@@ -292,18 +306,18 @@ async def give_up(seconds):
     return "no timeout"
 
 
-async def cancel_and_shield():
+async def cancel_and_shield() -> list[str]:
     """What wait_for, shield and cancel leave behind, as a list of words."""
-    said = []
+    said: list[str] = []
 
-    async def stubborn():
+    async def stubborn() -> None:
         try:
             await asyncio.sleep(30)
         except asyncio.CancelledError as error:
             said.append(f"cancelled {error.args}")
             raise
 
-    async def quick():
+    async def quick() -> str:
         await asyncio.sleep(0.02)
         return "shielded"
 
@@ -327,7 +341,7 @@ async def cancel_and_shield():
     return said
 
 
-async def timers_stage(path):
+async def timers_stage(path: str) -> dict[str, Any]:
     timers, said, *gave_up = await asyncio.gather(
         call_at_in_order(), cancel_and_shield(),
         *(give_up(0.001 * i) for i in range(1, 101)))
@@ -337,7 +351,8 @@ async def timers_stage(path):
 
 # --- messages -------------------------------------------------------------
 
-async def answer_messages(reader, writer):
+async def answer_messages(reader: asyncio.StreamReader,
+                          writer: asyncio.StreamWriter) -> None:
     """Send each message back, compressed; end at an empty header."""
     async with asyncio.timeout(60):
         while (header := await reader.readuntil(b"\n")) != b"\n":
@@ -349,7 +364,8 @@ async def answer_messages(reader, writer):
     await writer.wait_closed()
 
 
-async def read_answers(reader, count, digest):
+async def read_answers(reader: asyncio.StreamReader, count: int,
+                       digest: Any) -> str | None:
     for expected in range(count):
         number, size = map(int, (await reader.readuntil()).split())
         assert number == expected
@@ -358,9 +374,10 @@ async def read_answers(reader, count, digest):
         await reader.readexactly(1)
     except asyncio.IncompleteReadError as error:
         return f"the end: {error}"
+    return None
 
 
-async def messages_stage(path):
+async def messages_stage(path: str) -> dict[str, Any]:
     with open(path, "rb") as file:
         data = file.read()
     blocks = [data[i:i + 3000] for i in range(0, len(data), 3000)]
@@ -386,12 +403,13 @@ async def messages_stage(path):
 
 # --- meeting --------------------------------------------------------------
 
-async def sort_in_a_queue(words, queue):
+async def sort_in_a_queue(words: list[str],
+                          queue: asyncio.Queue[str]) -> list[Any]:
     """Four tasks fill a queue, round by round; then it is emptied."""
     barrier = asyncio.Barrier(4)
     places = hashlib.sha256()
 
-    async def fill(part):
+    async def fill(part: list[str]) -> int:
         for start in range(0, len(part), 500):
             for word in part[start:start + 500]:
                 await queue.put(word)
@@ -409,13 +427,13 @@ async def sort_in_a_queue(words, queue):
     return [sum(counts), order.hexdigest(), places.hexdigest()]
 
 
-async def take_turns(words):
+async def take_turns(words: list[str]) -> bool:
     """Eight tasks say one word each in turn, under one condition."""
     condition = asyncio.Condition()
     said = hashlib.sha256()
     turn = 0
 
-    async def speak(who):
+    async def speak(who: int) -> None:
         nonlocal turn
         for word in words[who::8]:
             async with condition:
@@ -430,13 +448,13 @@ async def take_turns(words):
     return said.hexdigest() == sha("".join(words[:turn]))
 
 
-async def share_a_lock(words):
+async def share_a_lock(words: list[str]) -> list[str] | None:
     """Sixteen tasks, at most three at a time, with one lock in the end."""
     lock = asyncio.Lock()
     gate = asyncio.BoundedSemaphore(3)
     order = hashlib.sha256()
 
-    async def work(who):
+    async def work(who: int) -> None:
         for word in words[who::16]:
             async with gate, lock:
                 order.update(b"%d %s" % (who, word.encode()))
@@ -447,9 +465,10 @@ async def share_a_lock(words):
         gate.release()
     except ValueError as error:
         return [order.hexdigest(), str(error)]
+    return None
 
 
-async def after_turns(turns, value):
+async def after_turns(turns: int, value: T) -> T:
     for _ in range(turns):
         await asyncio.sleep(0)
     if value == "bad":
@@ -457,7 +476,7 @@ async def after_turns(turns, value):
     return value
 
 
-async def who_is_first():
+async def who_is_first() -> tuple[list[int], list[list[str]], str]:
     """wait and as_completed: who is done, in which order, and who fails."""
     order = [await task for task in asyncio.as_completed(
         [after_turns(turns, turns) for turns in (5, 2, 9, 1, 7)])]
@@ -471,18 +490,19 @@ async def who_is_first():
     return order, counts, repr(tasks[1].exception())
 
 
-async def fall_apart():
+async def fall_apart() -> tuple[list[str], bool]:
     """A task group whose tasks fail, in a timeout that does not pass."""
-    said = []
+    said: list[str] = []
 
-    async def careful():
+    async def careful() -> None:
         try:
             await asyncio.Event().wait()
         finally:
             said.append("cleaned up")
 
+    limit = asyncio.timeout(60)
     try:
-        async with asyncio.timeout(60) as limit, asyncio.TaskGroup() as group:
+        async with limit, asyncio.TaskGroup() as group:
             for turns in (2, 3, 3):
                 group.create_task(after_turns(turns, "bad"))
             group.create_task(careful())
@@ -491,12 +511,14 @@ async def fall_apart():
     return said, limit.expired()
 
 
-async def run_out_of_time():
+async def run_out_of_time() -> list[Any] | None:
     """Timeouts inside of timeouts: which one has expired?"""
+    outer, inner = asyncio.timeout(None), asyncio.timeout(60)
+    expired = False
     try:
-        async with asyncio.timeout(None) as outer:
+        async with outer:
             try:
-                async with asyncio.timeout(60) as inner:
+                async with inner:
                     outer.reschedule(asyncio.get_running_loop().time())
                     await asyncio.Queue(1).get()
             finally:
@@ -504,25 +526,26 @@ async def run_out_of_time():
     except TimeoutError as error:
         return [expired, outer.expired(), repr(error),
                 type(error.__cause__).__name__]
+    return None
 
 
-async def go_through_threads(words):
+async def go_through_threads(words: list[str]) -> tuple[int, int]:
     """Threads that count, and that ask the loop for each word's length."""
     loop = asyncio.get_running_loop()
 
-    async def length(word):
+    async def length(word: str) -> int:
         return len(word)
 
-    def ask():
+    def ask() -> list[int]:
         return [asyncio.run_coroutine_threadsafe(length(word), loop).result()
                 for word in words[:200]]
 
     counted, asked = await asyncio.gather(
-        asyncio.to_thread(collections.Counter, words), asyncio.to_thread(ask))
+        asyncio.to_thread(collections.Counter[str], words), asyncio.to_thread(ask))
     return len(counted), sum(asked)
 
 
-async def meeting_stage(path):
+async def meeting_stage(path: str) -> dict[str, Any]:
     with open(path, encoding="utf-8") as file:
         words = WORD.findall(file.read())[:20000]
     return {
@@ -541,7 +564,7 @@ async def meeting_stage(path):
 
 # --- the whole ------------------------------------------------------------
 
-STAGES = {
+STAGES: dict[str, Callable[[str], Coroutine[Any, Any, dict[str, Any]]]] = {
     "http": http_stage,
     "streams": streams_stage,
     "pipeline": pipeline_stage,
@@ -552,9 +575,9 @@ STAGES = {
 }
 
 
-async def main(path):
-    digest = {}
-    stages = {}
+async def main(path: str) -> dict[str, Any]:
+    digest: dict[str, Any] = {}
+    stages: dict[str, dict[str, float]] = {}
     for name, stage in STAGES.items():
         wall, cpu = time.perf_counter(), time.process_time()
         digest[name] = await stage(path)

@@ -20,11 +20,17 @@ Any other ASGI server runs it as well (from this folder):
 
 import asyncio
 import sys
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
 
 PLAIN = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
-async def read_body(receive):
+async def read_body(receive: Receive) -> bytes:
     body = bytearray()
     while True:
         message = await receive()
@@ -33,14 +39,14 @@ async def read_body(receive):
             return bytes(body)
 
 
-async def answer(send, body, status=200):
+async def answer(send: Send, body: bytes, status: int = 200) -> None:
     headers = [*PLAIN, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status,
                 "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
-async def answer_in_pieces(send, pieces):
+async def answer_in_pieces(send: Send, pieces: Iterable[bytes]) -> None:
     await send({"type": "http.response.start", "status": 200,
                 "headers": PLAIN})
     for piece in pieces:
@@ -49,7 +55,7 @@ async def answer_in_pieces(send, pieces):
     await send({"type": "http.response.body", "body": b""})
 
 
-async def lifespan(receive, send):
+async def lifespan(receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         await send({"type": message["type"] + ".complete"})
@@ -57,7 +63,7 @@ async def lifespan(receive, send):
             return
 
 
-async def app(scope, receive, send):
+async def app(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
     elif scope["type"] != "http":
@@ -80,5 +86,5 @@ async def app(scope, receive, send):
 
 if __name__ == "__main__":
     import uvicorn
-    uvicorn.run(app, port=int((sys.argv[1:] or [8000])[0]),
+    uvicorn.run(app, port=int((sys.argv[1:] or ["8000"])[0]),
                 log_level="warning", loop="fastasync:new_event_loop")

@@ -68,15 +68,15 @@ def policy_class() -> Any:
             "asyncio.run(main(), loop_factory=fastasync.new_event_loop)"
         )
     if _policy_class is None:
-
-        class EventLoopPolicy(base):  # type: ignore[misc, valid-type]
-            """asyncio's default policy, whose loops are fastasync loops."""
-
-            _loop_factory = Loop
-
-        EventLoopPolicy.__module__ = "fastasync"
-        EventLoopPolicy.__qualname__ = "EventLoopPolicy"
-        _policy_class = EventLoopPolicy
+        _policy_class = type(
+            "EventLoopPolicy",
+            (base,),
+            {
+                "__doc__": "asyncio's default policy; its loops are fastasync loops.",
+                "__module__": "fastasync",
+                "_loop_factory": Loop,
+            },
+        )
     return _policy_class
 
 

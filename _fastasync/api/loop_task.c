@@ -237,7 +237,11 @@ static const fa_args create_task_spec = {
     .python = 1, .total = 1, .names = {"coro"}};
 
 PyDoc_STRVAR(Loop_create_task_doc,
+#if FA_SAYS_TASK_KWARGS
 "create_task($self, coro, **kwargs)\n--\n\n"
+#else
+"create_task($self, coro, *, name=None, context=None)\n--\n\n"
+#endif
 "Schedule a coroutine as a Task and return it. Keywords: name, context and\n"
 "(3.12) eager_start. See asyncio.loop.create_task.");
 

@@ -84,6 +84,8 @@
 #define FA_NAMES_AWAIT_TYPE FA_PY315
 /* create_task passes every keyword straight on to Task or factory. */
 #define FA_HAS_TASK_KWARGS FA_PY314
+/* Its signature says so; 3.13.0 to 3.13.2 still refuse them when called. */
+#define FA_SAYS_TASK_KWARGS FA_PY313
 /* Future.__init__ a second time is a RuntimeError. */
 #define FA_HAS_INIT_ONCE FA_PY315
 /* call_soon_threadsafe returns a _ThreadSafeHandle. */

@@ -204,11 +204,40 @@ Process_finalize(PyObject *op)
     fa_err_restore(error);
 }
 
+/* A Popen that goes with its transport, after the exit: nothing is left for its
+   __del__ to look after, and this tells it so. Nobody else can see it. */
+static void
+process_retire_popen(ProcessObject *self)
+{
+    fa_state *st = self->st;
+    if (self->extra == NULL || !PyDict_CheckExact(self->extra) ||
+        Py_REFCNT(self->extra) != 1 || self->returncode == NULL ||
+        self->returncode == Py_None)
+    {
+        return;
+    }
+    PyObject *error = fa_err_take();
+    PyObject *proc = PyDict_GetItemWithError(self->extra, st->str_subprocess);
+    if (proc != NULL && Py_IS_TYPE(proc, (PyTypeObject *)st->Popen) &&
+        Py_REFCNT(proc) == 1 + (self->proc == proc))
+    {
+        (void)PyObject_SetAttr(proc, st->str__child_created, Py_False);
+    }
+    PyErr_Clear();
+    fa_err_restore(error);
+}
+
+static int
+Process_drop(ProcessObject *self)
+{
+    process_retire_popen(self);
+    return Process_clear(self);
+}
+
 static void
 Process_dealloc(ProcessObject *self)
 {
-    fa_finalized_dealloc((PyObject *)self, (inquiry)Process_clear,
-                         NULL);
+    fa_finalized_dealloc((PyObject *)self, (inquiry)Process_drop, NULL);
 }
 
 /* -- what happens to the child -------------------------------------------------------- */
@@ -383,10 +412,6 @@ process_exited(ProcessObject *self, PyObject *code)
     int rc = known == NULL ? -1 : 0;
     if (known == Py_None) {
         rc = PyObject_SetAttr(proc, st->str_returncode, code);
-    }
-    if (rc == 0 && Py_IS_TYPE(proc, (PyTypeObject *)st->Popen)) {
-        // nothing is left for Popen.__del__ to look after
-        rc = PyObject_SetAttr(proc, st->str__child_created, Py_False);
     }
     Py_XDECREF(known);
     Py_DECREF(proc);

@@ -306,6 +306,8 @@ SSLProtocol_connection_made(PyObject *op, PyObject *transport)
                ? NULL
                : tls_none(self, tls_connection_made(self, transport));
 }
+FA_METHOD_ONE(SSLProtocol_connection_made, PyObject,
+              "SSLProtocol.connection_made", "transport")
 
 static PyObject *
 SSLProtocol_connection_lost(PyObject *op, PyObject *exc)
@@ -314,6 +316,8 @@ SSLProtocol_connection_lost(PyObject *op, PyObject *exc)
     return tls_ready(self) < 0 ? NULL
                                : tls_none(self, tls_connection_lost(self, exc));
 }
+FA_METHOD_ONE(SSLProtocol_connection_lost, PyObject,
+              "SSLProtocol.connection_lost", "exc")
 
 static PyObject *
 SSLProtocol_eof_received(PyObject *op, PyObject *Py_UNUSED(arg))
@@ -371,6 +375,8 @@ SSLProtocol_get_buffer(PyObject *op, PyObject *hint)
     }
     return PyMemoryView_FromObject(self->window);
 }
+FA_METHOD_ONE(SSLProtocol_get_buffer, PyObject,
+              "SSLProtocol.get_buffer", "n")
 
 static PyObject *
 SSLProtocol_buffer_updated(PyObject *op, PyObject *count)
@@ -390,6 +396,8 @@ SSLProtocol_buffer_updated(PyObject *op, PyObject *count)
     }
     return tls_none(self, tls_proceed(self));
 }
+FA_METHOD_ONE(SSLProtocol_buffer_updated, PyObject,
+              "SSLProtocol.buffer_updated", "nbytes")
 
 /* start_tls has bytes that came before we were there. */
 static PyObject *
@@ -627,17 +635,21 @@ static PyMemberDef SSLProtocol_members[] = {
 #define TLS_FASTCALL(func) (PyCFunction)(void (*)(void))SSLProtocol_##func
 
 static PyMethodDef SSLProtocol_methods[] = {
-    {"connection_made", SSLProtocol_connection_made, METH_O,
-     "connection_made($self, transport, /)\n--\n\n"
+    {"connection_made", TLS_FASTCALL(connection_made_kw),
+     METH_FASTCALL | METH_KEYWORDS,
+     "connection_made($self, transport)\n--\n\n"
      "The connection below is there: start the handshake."},
-    {"connection_lost", SSLProtocol_connection_lost, METH_O,
-     "connection_lost($self, exc, /)\n--\n\n"
+    {"connection_lost", TLS_FASTCALL(connection_lost_kw),
+     METH_FASTCALL | METH_KEYWORDS,
+     "connection_lost($self, exc)\n--\n\n"
      "The connection below is gone."},
-    {"get_buffer", SSLProtocol_get_buffer, METH_O,
-     "get_buffer($self, sizehint, /)\n--\n\n"
+    {"get_buffer", TLS_FASTCALL(get_buffer_kw),
+     METH_FASTCALL | METH_KEYWORDS,
+     "get_buffer($self, n)\n--\n\n"
      "Memory to put received bytes into."},
-    {"buffer_updated", SSLProtocol_buffer_updated, METH_O,
-     "buffer_updated($self, nbytes, /)\n--\n\n"
+    {"buffer_updated", TLS_FASTCALL(buffer_updated_kw),
+     METH_FASTCALL | METH_KEYWORDS,
+     "buffer_updated($self, nbytes)\n--\n\n"
      "So many bytes have been put there."},
     {"eof_received", SSLProtocol_eof_received, METH_NOARGS,
      "eof_received($self)\n--\n\n"

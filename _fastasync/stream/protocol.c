@@ -488,6 +488,8 @@ StreamProtocol_connection_made(PyObject *op, PyObject *transport)
     Py_XDECREF(reader);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
+FA_METHOD_ONE(StreamProtocol_connection_made, PyObject,
+              "StreamReaderProtocol.connection_made", "transport")
 
 /* -- the other methods of a protocol --------------------------------------------------------- */
 
@@ -537,6 +539,8 @@ StreamProtocol_connection_lost(PyObject *op, PyObject *exc)
     sproto_set(&self->transport, Py_None);
     Py_RETURN_NONE;
 }
+FA_METHOD_ONE(StreamProtocol_connection_lost, PyObject,
+              "StreamReaderProtocol.connection_lost", "exc")
 
 static PyObject *
 StreamProtocol_data_received(PyObject *op, PyObject *data)
@@ -550,6 +554,8 @@ StreamProtocol_data_received(PyObject *op, PyObject *data)
     Py_XDECREF(reader);
     return rc < 0 ? NULL : Py_NewRef(Py_None);
 }
+FA_METHOD_ONE(StreamProtocol_data_received, PyObject,
+              "StreamReaderProtocol.data_received", "data")
 
 static PyObject *
 StreamProtocol_eof_received(PyObject *op, PyObject *Py_UNUSED(arg))
@@ -606,14 +612,19 @@ StreamProtocol_set_waiters(PyObject *op, PyObject *value,
 
 /* -- tables ------------------------------------------------------------------------------------ */
 
+#define PROTOCOL_KW(func) (PyCFunction)(void (*)(void))StreamProtocol_##func
+
 static PyMethodDef StreamProtocol_methods[] = {
-    {"connection_made", StreamProtocol_connection_made, METH_O,
+    {"connection_made", PROTOCOL_KW(connection_made_kw),
+     METH_FASTCALL | METH_KEYWORDS,
      "connection_made($self, transport)\n--\n\n"
      "A connection is there. See asyncio.BaseProtocol.connection_made."},
-    {"connection_lost", StreamProtocol_connection_lost, METH_O,
+    {"connection_lost", PROTOCOL_KW(connection_lost_kw),
+     METH_FASTCALL | METH_KEYWORDS,
      "connection_lost($self, exc)\n--\n\n"
      "The connection is gone: the reader is at its end, or raises `exc`."},
-    {"data_received", StreamProtocol_data_received, METH_O,
+    {"data_received", PROTOCOL_KW(data_received_kw),
+     METH_FASTCALL | METH_KEYWORDS,
      "data_received($self, data)\n--\n\n"
      "Give bytes to the reader."},
     {"eof_received", StreamProtocol_eof_received, METH_NOARGS,

@@ -438,7 +438,7 @@ Future_set_exception(PyObject *self, PyObject *exception)
 }
 
 PyDoc_STRVAR(Future_add_done_callback_doc,
-"add_done_callback($self, fn, /, *, context=<unrepresentable>)\n--\n\n"
+"add_done_callback($self, fn, /, *, context=None)\n--\n\n"
 "Have the loop call fn(future) when the future is done, or soon if it is.");
 
 static const fa_args Future_add_done_callback_args = {

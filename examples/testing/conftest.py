@@ -4,8 +4,14 @@ Nothing else is needed. `pytest --loop=fastasync` does it without a conftest, fo
 anyio and unittest too.
 """
 
+from collections.abc import Callable, Mapping
+
+import pytest
+
 import fastasync
 
 
-def pytest_asyncio_loop_factories(config, item):
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> Mapping[str, Callable[[], fastasync.Loop]]:
     return {"fastasync": fastasync.new_event_loop}

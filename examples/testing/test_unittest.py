@@ -13,12 +13,12 @@ import unittest
 import fastasync
 
 
-def setUpModule():
+def setUpModule() -> None:
     if sys.version_info < (3, 13):
         fastasync.install()
 
 
-def tearDownModule():
+def tearDownModule() -> None:
     if sys.version_info < (3, 13):
         fastasync.uninstall()
 
@@ -26,7 +26,7 @@ def tearDownModule():
 class EventTest(unittest.IsolatedAsyncioTestCase):
     loop_factory = fastasync.Loop
 
-    async def test_an_event(self):
+    async def test_an_event(self) -> None:
         self.assertEqual(type(asyncio.get_running_loop()).__module__, "fastasync")
         event = asyncio.Event()
         task = asyncio.create_task(event.wait())

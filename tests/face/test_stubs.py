@@ -1,7 +1,7 @@
 """The stubs name what is there, and nothing else.
 
-mypy (`make lint`) reads the stubs and knows nothing of the extension; here the
-running extension is held against what the stub says for this Python.
+`make lint` has mypy's stubtest do this more thoroughly, on one Python; here, on
+each, the running extension is held against what the stub says for it.
 """
 
 import ast
@@ -108,7 +108,9 @@ def written_out():
                     not inner.decorator_list
                 ):
                     found = (
-                        real if method == "__init__" else getattr(real, method)
+                        real
+                        if method in ("__init__", "__new__")
+                        else getattr(real, method)
                     )
                     yield f"{name}.{method}", inner, found
 
@@ -122,10 +124,12 @@ def test_a_signature_that_is_written_out_is_the_real_one(node, real):
     names = [a.arg for a in given.posonlyargs + given.args + given.kwonlyargs]
     names += [a.arg for a in (given.vararg, given.kwarg) if a is not None]
     asked = list(inspect.signature(real).parameters.values())
-    if names[:1] == ["self"] and isinstance(real, type):
-        names.remove("self")
-    assert sorted(names) == sorted(p.name for p in asked)
+    if isinstance(real, type):
+        del names[0]  # self or cls
     kinds = {p.name: p.kind for p in asked}
+    if inspect.Parameter.VAR_KEYWORD in kinds.values() and not given.kwarg:
+        return  # asyncio's takes any keywords, the stub names those that work
+    assert sorted(names) == sorted(kinds)
     for argument in given.kwonlyargs:
         assert kinds[argument.arg] is inspect.Parameter.KEYWORD_ONLY
     for argument in given.posonlyargs:
