@@ -106,7 +106,9 @@ class Runner:
         command = [str(self._python), *suite.python, str(HERE / "drive.py")]
         command += [mode, str(report), suite.framework]
         if suite.framework == "pytest":
-            command += ["--rootdir=.", *suite.options, *pytest_options(suite)]
+            # drive.py chooses the loop; asyncio's side is to import nothing of ours
+            command += ["--rootdir=.", "-p", "no:fastasync.pytest"]
+            command += [*suite.options, *pytest_options(suite)]
             command += tests or suite.tests
         else:
             command += [*suite.tests, *suite.options, *tests]
