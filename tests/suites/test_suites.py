@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from suites import results, run
+from suites import page, results, run
 from suites.expected import EXPECTED, Expected
 from suites.results import WHOLE, Outcome, Proof, Run
 from suites.table import SUITES, LeftOut, OwnLoops, Suite
@@ -181,6 +181,52 @@ def test_a_run_on_asyncio_proves_nothing():
         SUITE, base, here
     )
     assert proof_of(SUITE, here, here) != []
+
+
+# -- what is told ------------------------------------------------------------
+
+
+def compared(version="3.14.1"):
+    """Return what a suite's runs in both modes come to."""
+    runs = {"asyncio": run_of("asyncio", a="passed", b="passed")}
+    runs["policy"] = run_of(a="passed", b="failed", end=1)
+    found = results.differences(runs["asyncio"], runs["policy"])
+    return page.result(version, runs, found)
+
+
+def test_a_result():
+    modes = compared()["modes"]
+    assert modes["asyncio"]["passed"] == 2
+    assert modes["asyncio"]["other"] == 2
+    assert modes["policy"]["passed"] == modes["policy"]["failed"] == 1
+    assert modes["policy"]["ours"] == modes["policy"]["ran"] == 2
+    assert modes["policy"]["differences"] == 1
+
+
+def test_the_page(tmp_path):
+    for version in ("3.9", "3.14"):
+        (tmp_path / version / "demo").mkdir(parents=True)
+        told = compared(f"{version}.1")
+        page.save(tmp_path / version / "demo", told)
+    del told["modes"]["policy"]
+    page.save(tmp_path / version / "demo", told)  # the other mode is kept
+    rows = page.table(tmp_path, [("demo", "1.0"), ("absent", "1")])
+    rows = [
+        [cell.strip() for cell in row[1:-1].split("|")]
+        for row in rows.splitlines()
+    ]
+    assert len({len(row) for row in rows}) == 1
+    assert [row[2] for row in rows[2:]] == ["3.9.1", "", "3.14.1", ""]
+    assert [row[3] for row in rows[2:4]] == ["asyncio", "policy"]
+    assert rows[3][-1] == "1"
+
+
+def test_the_summary(capsys):
+    base = run_of("asyncio", a="passed", b="passed")
+    report = run.Report(SUITE, "3.14.1", {"asyncio": base, "policy": base})
+    run.summary([report])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split()[:6] == "demo 1.0 3.14.1 policy 2 0".split()
 
 
 # -- the tables -------------------------------------------------------------
