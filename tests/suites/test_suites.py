@@ -5,6 +5,7 @@ The suites themselves are not run here: `make suites` does that.
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -412,3 +413,24 @@ def test_drive_collection_error(tmp_path):
 
 def names_without_whole(found):
     return [test for test in found.outcomes if test != WHOLE]
+
+
+@drives
+def test_ctrl_c_works_though_a_shell_started_it_in_the_background(tmp_path):
+    (tmp_path / "test_demo.py").write_text(
+        "import os, signal, subprocess, sys, pytest\n"
+        "SUICIDE = 'import os, signal; os.kill(os.getpid(), signal.SIGINT)'\n"
+        "def test_here():\n"
+        "    with pytest.raises(KeyboardInterrupt):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "def test_in_a_child():\n"
+        "    done = subprocess.run([sys.executable, '-c', SUICIDE])\n"
+        "    assert done.returncode\n"
+    )
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        arguments = ["-p", "no:cacheprovider", "test_demo.py"]
+        found, status = drive(tmp_path, "asyncio", "pytest", *arguments)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (status, found.count("passed")) == (0, 2)
