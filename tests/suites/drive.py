@@ -20,6 +20,7 @@ import asyncio
 import functools
 import importlib.util
 import json
+import os
 import runpy
 import signal
 import sys
@@ -43,6 +44,8 @@ def switch(mode: str) -> None:
     import fastasync
 
     if mode == "install":
+        # fastasync.pth reads it: Pythons that tests start are ours as well
+        os.environ["FASTASYNC_INSTALL"] = "1"
         fastasync.install()
         return
     with warnings.catch_warnings():  # policies are deprecated since 3.14

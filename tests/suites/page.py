@@ -63,7 +63,10 @@ def _cells(mode: str, told: Mapping[str, Any]) -> list[object]:
     cells += [told["skipped"], told["ours"], told["other"]]
     if mode == "asyncio":
         return [*cells, "", "", ""]
-    return [*cells, *(told[n] for n in ("expected", "unsteady", "differences"))]
+    return [
+        *cells,
+        *(told[n] for n in ("expected", "unsteady", "differences")),
+    ]
 
 
 def _age(version: str) -> tuple[int, ...]:

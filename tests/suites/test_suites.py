@@ -391,9 +391,7 @@ def test_drive(tmp_path, mode, framework):
 @drives
 def test_drive_survives_the_death_of_its_process(tmp_path):
     (tmp_path / "test_demo.py").write_text(
-        "import os\n"
-        "def test_first():\n    pass\n"
-        "def test_dies():\n    os._exit(3)\n"
+        "import os\ndef test_first():\n    pass\ndef test_dies():\n    os._exit(3)\n"
     )
     found, status = drive(tmp_path, "policy", "pytest", "test_demo.py")
     assert status == 3
@@ -434,3 +432,17 @@ def test_ctrl_c_works_though_a_shell_started_it_in_the_background(tmp_path):
     finally:
         signal.signal(signal.SIGINT, before)
     assert (status, found.count("passed")) == (0, 2)
+
+
+@drives
+@pytest.mark.parametrize("mode", ["asyncio", "policy", "install"])
+def test_pythons_that_a_test_starts_are_ours_in_mode_install(tmp_path, mode):
+    (tmp_path / "test_demo.py").write_text(
+        "import os\n"
+        "def test_environment():\n"
+        f"    told = {'1' if mode == 'install' else None!r}\n"
+        "    assert os.environ.get('FASTASYNC_INSTALL') == told\n"
+    )
+    arguments = ["-p", "no:cacheprovider", "test_demo.py"]
+    found, status = drive(tmp_path, mode, "pytest", *arguments)
+    assert (status, found.count("passed")) == (0, 1)
