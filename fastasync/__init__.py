@@ -14,6 +14,9 @@ that ``import fastasync as asyncio`` finds every name it expects. The names are
 bound when this module is imported, because a lookup that falls through to a
 module's ``__getattr__`` costs more than many an asyncio call; the rarer names
 (deprecated ones, private ones) are looked up in asyncio when asked for.
+
+PYTEST_DONT_REWRITE: pytest would rewrite the package of its plugin, and warns
+that it cannot where fastasync was imported before it.
 """
 
 from . import _fitness

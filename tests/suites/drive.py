@@ -20,7 +20,9 @@ import asyncio
 import functools
 import importlib.util
 import json
+import os
 import runpy
+import signal
 import sys
 import unittest
 import warnings
@@ -42,6 +44,8 @@ def switch(mode: str) -> None:
     import fastasync
 
     if mode == "install":
+        # fastasync.pth reads it: Pythons that tests start are ours as well
+        os.environ["FASTASYNC_INSTALL"] = "1"
         fastasync.install()
         return
     with warnings.catch_warnings():  # policies are deprecated since 3.14
@@ -228,7 +232,17 @@ def run_unittest(arguments: list[str], results: Results) -> Any:
     return 0
 
 
+def hear_interrupts() -> None:
+    """Take SIGINT again, which whoever starts us in the background ignores.
+
+    A shell does so with `&`, and nohup; tests of Ctrl-C could not pass.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> int:
+    hear_interrupts()
     mode, path, framework, *arguments = sys.argv[1:]
     sys.path[0] = ""  # as python -m has it, not this file's folder
     switch(mode)

@@ -5,6 +5,7 @@ The suites themselves are not run here: `make suites` does that.
 
 import importlib.util
 import json
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from suites import results, run
+from suites import page, results, run
 from suites.expected import EXPECTED, Expected
 from suites.results import WHOLE, Outcome, Proof, Run
 from suites.table import SUITES, LeftOut, OwnLoops, Suite
@@ -183,6 +184,52 @@ def test_a_run_on_asyncio_proves_nothing():
     assert proof_of(SUITE, here, here) != []
 
 
+# -- what is told ------------------------------------------------------------
+
+
+def compared(version="3.14.1"):
+    """Return what a suite's runs in both modes come to."""
+    runs = {"asyncio": run_of("asyncio", a="passed", b="passed")}
+    runs["policy"] = run_of(a="passed", b="failed", end=1)
+    found = results.differences(runs["asyncio"], runs["policy"])
+    return page.result(version, runs, found)
+
+
+def test_a_result():
+    modes = compared()["modes"]
+    assert modes["asyncio"]["passed"] == 2
+    assert modes["asyncio"]["other"] == 2
+    assert modes["policy"]["passed"] == modes["policy"]["failed"] == 1
+    assert modes["policy"]["ours"] == modes["policy"]["ran"] == 2
+    assert modes["policy"]["differences"] == 1
+
+
+def test_the_page(tmp_path):
+    for version in ("3.9", "3.14"):
+        (tmp_path / version / "demo").mkdir(parents=True)
+        told = compared(f"{version}.1")
+        page.save(tmp_path / version / "demo", told)
+    del told["modes"]["policy"]
+    page.save(tmp_path / version / "demo", told)  # the other mode is kept
+    rows = page.table(tmp_path, [("demo", "1.0"), ("absent", "1")])
+    rows = [
+        [cell.strip() for cell in row[1:-1].split("|")]
+        for row in rows.splitlines()
+    ]
+    assert len({len(row) for row in rows}) == 1
+    assert [row[2] for row in rows[2:]] == ["3.9.1", "", "3.14.1", ""]
+    assert [row[3] for row in rows[2:4]] == ["asyncio", "policy"]
+    assert rows[3][-1] == "1"
+
+
+def test_the_summary(capsys):
+    base = run_of("asyncio", a="passed", b="passed")
+    report = run.Report(SUITE, "3.14.1", {"asyncio": base, "policy": base})
+    run.summary([report])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split()[:6] == "demo 1.0 3.14.1 policy 2 0".split()
+
+
 # -- the tables -------------------------------------------------------------
 
 
@@ -344,9 +391,7 @@ def test_drive(tmp_path, mode, framework):
 @drives
 def test_drive_survives_the_death_of_its_process(tmp_path):
     (tmp_path / "test_demo.py").write_text(
-        "import os\n"
-        "def test_first():\n    pass\n"
-        "def test_dies():\n    os._exit(3)\n"
+        "import os\ndef test_first():\n    pass\ndef test_dies():\n    os._exit(3)\n"
     )
     found, status = drive(tmp_path, "policy", "pytest", "test_demo.py")
     assert status == 3
@@ -366,3 +411,38 @@ def test_drive_collection_error(tmp_path):
 
 def names_without_whole(found):
     return [test for test in found.outcomes if test != WHOLE]
+
+
+@drives
+def test_ctrl_c_works_though_a_shell_started_it_in_the_background(tmp_path):
+    (tmp_path / "test_demo.py").write_text(
+        "import os, signal, subprocess, sys, pytest\n"
+        "SUICIDE = 'import os, signal; os.kill(os.getpid(), signal.SIGINT)'\n"
+        "def test_here():\n"
+        "    with pytest.raises(KeyboardInterrupt):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "def test_in_a_child():\n"
+        "    done = subprocess.run([sys.executable, '-c', SUICIDE])\n"
+        "    assert done.returncode\n"
+    )
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        arguments = ["-p", "no:cacheprovider", "test_demo.py"]
+        found, status = drive(tmp_path, "asyncio", "pytest", *arguments)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (status, found.count("passed")) == (0, 2)
+
+
+@drives
+@pytest.mark.parametrize("mode", ["asyncio", "policy", "install"])
+def test_pythons_that_a_test_starts_are_ours_in_mode_install(tmp_path, mode):
+    (tmp_path / "test_demo.py").write_text(
+        "import os\n"
+        "def test_environment():\n"
+        f"    told = {'1' if mode == 'install' else None!r}\n"
+        "    assert os.environ.get('FASTASYNC_INSTALL') == told\n"
+    )
+    arguments = ["-p", "no:cacheprovider", "test_demo.py"]
+    found, status = drive(tmp_path, mode, "pytest", *arguments)
+    assert (status, found.count("passed")) == (0, 1)
