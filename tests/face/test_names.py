@@ -29,6 +29,16 @@ def test_our_types_win(name):
     assert getattr(fastasync, name) is getattr(_fastasync, name)
 
 
+def test_the_cores_methods_win():
+    """What is borrowed from asyncio must not hide a method written in C."""
+    from fastasync._loop import _BORROWED
+
+    borrowed = {name for names in _BORROWED.values() for name in names}
+    ours = {name for name in vars(_fastasync.LoopCore) if name != "__repr__"}
+    assert borrowed & ours == set()
+    assert fastasync.Loop.subprocess_exec is _fastasync.LoopCore.subprocess_exec
+
+
 def test_our_functions_win():
     assert fastasync.run is not asyncio.run
     assert fastasync.Runner is not asyncio.Runner
