@@ -198,7 +198,7 @@ def environment(loops: list[str]) -> dict[str, str]:
     known = {name: LOOPS[name].version() for name in loops if name in LOOPS}
     return {
         "python": sys.version.replace("\n", " "),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "cpu": f"{cpus} x {cpu_model()}",
         **known,
     }
