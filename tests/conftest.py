@@ -11,10 +11,16 @@ loop, no pending task of ours. A test that cannot says so, with its reason:
 import asyncio
 import gc
 import os
+import signal
 
 import pytest
 
 LOOPS = {"asyncio": asyncio.SelectorEventLoop}
+
+# A shell starts what it puts into the background with Ctrl-C ignored; tests press
+# it, here and in programs they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # FASTASYNC_TEST_LOOPS=asyncio checks the tests themselves against asyncio, and
 # needs no fastasync (see support.py).

@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -148,6 +149,8 @@ class Terminal:
 
     def expect(self, text):
         while text not in self.unread:
+            readable, _, _ = select.select([self.fd], [], [], 60)
+            assert readable, f"{text!r} does not come, only {self.unread!r}"
             self.unread += os.read(self.fd, 1000)
         self.unread = self.unread.partition(text)[2]
 
