@@ -532,6 +532,8 @@ def test_methods_and_signatures_are_asyncios():
                 mine = getattr(getattr(ours, name), "__text_signature__", None)
                 wanted = getattr(getattr(theirs, name), "__text_signature__",
                                  None)
+                if wanted is not None:  # a default that inspect can read
+                    wanted = wanted.replace("<unrepresentable>", "None")
                 if not name.startswith("set_"):  # Task's have no doc here
                     assert mine == wanted, name
 
