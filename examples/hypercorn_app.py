@@ -18,6 +18,7 @@ from uvicorn_app import app
 
 if __name__ == "__main__":
     config = Config()
-    config.bind = [f"127.0.0.1:{(sys.argv[1:] or ["8000"])[0]}"]
+    port = sys.argv[1] if len(sys.argv) > 1 else "8000"
+    config.bind = [f"127.0.0.1:{port}"]
     # its types have a class for each kind of message, the application's do not
     fastasync.run(serve(app, config))  # type: ignore[arg-type]
