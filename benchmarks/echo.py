@@ -46,6 +46,7 @@ TLS_ROWS = (
     Echo("tls_proto", "1k"),
     Echo("tls_proto", "100k"),
     Echo("tls_stream", "1k"),
+    Echo("tls_stream", "100k"),
 )
 
 
