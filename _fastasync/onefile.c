@@ -11,6 +11,7 @@
 #include "base/bytebuf.c"
 #include "base/classes.c"
 #include "base/errors.c"
+#include "base/fields.c"
 #include "base/fifo.c"
 #include "base/heap.c"
 #include "base/ring.c"

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from goals import AVERAGES
-from recorded import BASE, LIMIT, Recording, load, spread, table
+from recorded import BASE, LIMIT, Recording, load, plots, spread, table
 
 ROOT = Path(__file__).resolve().parent.parent
 BEGIN = "<!-- made by benchmarks/page.py: begin -->"
@@ -30,16 +30,6 @@ GROUPS = {
 
 def recordings(folder: Path) -> dict[str, Recording]:
     return {path.stem: load(path) for path in sorted(folder.glob("*.json"))}
-
-
-def plots(name: str, recording: Recording) -> dict[tuple[str, str], str]:
-    """The file of each plot, by group and by what it compares with."""
-    return {
-        (group, to): f"{name}-{group}{end}.svg"
-        for group in recording.groups
-        for to, end in ((BASE, ""), (LIMIT, "-limit"))
-        if table(recording, group, to)
-    }
 
 
 def averages(recording: Recording) -> list[str]:
@@ -65,7 +55,7 @@ def section(name: str, recording: Recording) -> list[str]:
         if key in recording.settings:
             lines.append(f"* {label}: {recording.settings[key]}")
     lines += ["", "```", recording.command, "```"]
-    files = plots(name, recording)
+    files = plots(recording, name)
     for group in recording.groups:
         lines += ["", f"#### {GROUPS.get(group, group)}, {title}"]
         better = "less memory" if group == "memory" else "faster"
@@ -101,7 +91,7 @@ def wanted_plots(folder: Path) -> set[str]:
     return {
         file
         for name, recording in recordings(folder).items()
-        for file in plots(name, recording).values()
+        for file in plots(recording, name).values()
     }
 
 

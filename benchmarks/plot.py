@@ -14,7 +14,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from recorded import BASE, LIMIT, Recording, Row, load, table
+from recorded import BASE, LIMIT, Recording, Row, load, plots, table
 
 try:
     import matplotlib
@@ -56,12 +56,9 @@ def bars(
                   color=COLOURS[loop], error_kw={"elinewidth": 0.8, "capsize": 1.5})
 
 
-def draw(recording: Recording, group: str, to: str, path: Path) -> bool:
-    """False if there is nothing to draw."""
+def draw(recording: Recording, group: str, to: str, path: Path) -> None:
     loops = [name for name in recording.loops if name != to]
     rows = [row for row in recording.of(group) if to in row.values]
-    if not rows or not loops:
-        return False
     figure, axes = plt.subplots(
         figsize=(8, 1.2 + 0.12 * len(rows) * max(len(loops) + 1, 3)))
     most = max(max(row.ratios(loop, to), default=0) for row in rows for loop in loops)
@@ -84,20 +81,13 @@ def draw(recording: Recording, group: str, to: str, path: Path) -> bool:
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
     figure.savefig(path, bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
-    return True
 
 
-def draw_all(recording: Recording, folder: Path, name: str = "") -> list[Path]:
-    """Every plot of a recording; the files that were made."""
+def draw_all(recording: Recording, folder: Path, name: str = "") -> None:
+    """Every plot of a recording."""
     folder.mkdir(parents=True, exist_ok=True)
-    start = f"{name}-" if name else ""
-    made = []
-    for group in recording.groups:
-        for to, end in ((BASE, ""), (LIMIT, "-limit")):
-            path = folder / f"{start}{group}{end}.svg"
-            if draw(recording, group, to, path):
-                made.append(path)
-    return made
+    for (group, to), file in plots(recording, name).items():
+        draw(recording, group, to, folder / file)
 
 
 def main(arguments: list[str]) -> None:

@@ -11,17 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-BASE, LIMIT = "asyncio", "limit"
-# In this order, whatever the order of the file.
-LOOPS = (
-    "asyncio",
-    "uvloop",
-    "zuvloop",
-    "rloop",
-    "rsloop",
-    "fastasync",
-    "fastasync-install",
-)
+from loops import LIMIT, LOOPS
+
+BASE = "asyncio"
 NO_FLAG = ("json", "plot", "rivals", "list", "load", "started")
 
 
@@ -130,3 +122,14 @@ def table(recording: Recording, group: str, to: str = BASE) -> list[str]:
         cells = [f"`{row.name}`<br>{doc}", _cost(row, to), *_cells(row, columns, to)]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
+
+
+def plots(recording: Recording, name: str = "") -> dict[tuple[str, str], str]:
+    """The file of each plot, by group and by what it compares with."""
+    start = f"{name}-" if name else ""
+    return {
+        (group, to): f"{start}{group}{end}.svg"
+        for group in recording.groups
+        for to, end in ((BASE, ""), (LIMIT, "-limit"))
+        if table(recording, group, to)
+    }

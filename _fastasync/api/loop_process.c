@@ -137,24 +137,46 @@ process_watch_end(LoopObject *loop, PyObject *transport)
 /* vars: the loop; a tuple of the arguments; the other keywords, a dict; then the
    transport. `args`: what _make_subprocess_transport takes by position. */
 enum { SPAWN_LOOP, SPAWN_ARGS, SPAWN_KWARGS, SPAWN_TRANSPORT };
-enum { TAKES_PROTOCOL, TAKES_COMMAND, TAKES_SHELL, TAKES_STDIN, TAKES_STDOUT, TAKES_STDERR, TAKES_BUFSIZE, TAKES_EXTRA, TAKES_COUNT };
+enum {
+    TAKES_PROTOCOL,
+    TAKES_COMMAND,
+    TAKES_SHELL,
+    TAKES_STDIN,
+    TAKES_STDOUT,
+    TAKES_STDERR,
+    TAKES_BUFSIZE,
+    TAKES_EXTRA,
+    TAKES_COUNT,
+};
+
+/* The coroutine, for both kinds: `args` and `kwargs` become its second and third
+   variable. Takes over both; NULL, with its exception, if one is NULL. */
+static PyObject *
+process_coro(fa_state *st, const fa_coro_kind *kind, PyObject *loop,
+             PyObject *args, PyObject *kwargs)
+{
+    CoroObject *co = args == NULL || kwargs == NULL
+                         ? NULL
+                         : coro_new(st, kind, loop, args);
+    Py_XDECREF(args);
+    if (co == NULL) {
+        Py_XDECREF(kwargs);
+        return NULL;
+    }
+    co->vars[SPAWN_KWARGS] = kwargs;
+    return (PyObject *)co;
+}
 
 static PySendResult
 spawn_delegate(CoroObject *co, int stage)
 {
-    PyObject *function = co->st->asyncio_spawn;
-    Py_ssize_t n = PyTuple_GET_SIZE(co->vars[SPAWN_ARGS]);
-    PyObject *args = PyTuple_New(n + 1);
-    if (args == NULL) {
-        return PYGEN_ERROR;
-    }
-    PyTuple_SET_ITEM(args, 0, Py_NewRef(co->vars[SPAWN_LOOP]));
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyTuple_SET_ITEM(args, i + 1,
-                         Py_NewRef(PyTuple_GET_ITEM(co->vars[SPAWN_ARGS], i)));
-    }
-    PyObject *coro = PyObject_Call(function, args, co->vars[SPAWN_KWARGS]);
-    Py_DECREF(args);
+    PyObject *method =
+        PyMethod_New(co->st->asyncio_spawn, co->vars[SPAWN_LOOP]);
+    PyObject *coro = method == NULL
+                         ? NULL
+                         : PyObject_Call(method, co->vars[SPAWN_ARGS],
+                                         co->vars[SPAWN_KWARGS]);
+    Py_XDECREF(method);
     return coro == NULL ? PYGEN_ERROR : coro_await(co, stage, coro);
 }
 
@@ -323,28 +345,20 @@ spawn_make(fa_state *st, PyObject *self, PyObject *const *args,
     PyObject *tuple = kwargs == NULL
                           ? NULL
                           : spawn_arguments(args, nargs, kwnames, kwargs);
-    CoroObject *co =
-        tuple == NULL ? NULL : coro_new(st, &spawn_kind, self, tuple);
-    Py_XDECREF(tuple);
-    if (co == NULL) {
-        Py_XDECREF(kwargs);
-        return NULL;
-    }
-    co->vars[SPAWN_KWARGS] = kwargs;
-    return (PyObject *)co;
+    return process_coro(st, &spawn_kind, self, tuple, kwargs);
 }
 
 /* -- subprocess_exec() ------------------------------------------------------------------ */
 
-/* vars: the loop; the positional arguments, then the result; the keywords; the
-   protocol. */
-enum { EXEC_LOOP, EXEC_ARGS, EXEC_KWARGS, EXEC_PROTOCOL };
+/* vars: the loop; program and arguments, a tuple; the keywords; the protocol's
+   factory, then the protocol. */
+enum { EXEC_LOOP, EXEC_COMMAND, EXEC_KWARGS, EXEC_PROTOCOL };
 
 /* loop._make_subprocess_transport(protocol, command, False, stdin, stdout, stderr,
    0, **rest): the coroutine (new). Takes the keywords that it passes by position
    out of the dict. */
 static PyObject *
-exec_make(CoroObject *co, PyObject *command)
+exec_make(CoroObject *co)
 {
     fa_state *st = co->st;
     PyObject *names[] = {st->str_stdin, st->str_stdout, st->str_stderr};
@@ -357,7 +371,7 @@ exec_make(CoroObject *co, PyObject *command)
         return NULL;
     }
     PyTuple_SET_ITEM(args, 0, Py_NewRef(co->vars[EXEC_PROTOCOL]));
-    PyTuple_SET_ITEM(args, 1, Py_NewRef(command));
+    PyTuple_SET_ITEM(args, 1, Py_NewRef(co->vars[EXEC_COMMAND]));
     PyTuple_SET_ITEM(args, 2, Py_NewRef(Py_False));
     PyTuple_SET_ITEM(args, 6, PyLong_FromLong(0)); // a small int: never fails
     int rc = 0;
@@ -387,13 +401,12 @@ exec_turn(CoroObject *co, PyObject *value, PyObject **result)
         *result = pair;
         return pair == NULL ? PYGEN_ERROR : PYGEN_RETURN;
     }
-    PyObject *args = co->vars[EXEC_ARGS];
-    PyObject *command = PyTuple_GetSlice(args, 1, PyTuple_GET_SIZE(args));
-    PyObject *protocol =
-        command == NULL ? NULL : PyObject_CallNoArgs(PyTuple_GET_ITEM(args, 0));
-    co->vars[EXEC_PROTOCOL] = protocol;
-    PyObject *coro = protocol == NULL ? NULL : exec_make(co, command);
-    Py_XDECREF(command);
+    PyObject *protocol = PyObject_CallNoArgs(co->vars[EXEC_PROTOCOL]);
+    if (protocol == NULL) {
+        return PYGEN_ERROR;
+    }
+    Py_SETREF(co->vars[EXEC_PROTOCOL], protocol);
+    PyObject *coro = exec_make(co);
     return coro == NULL ? PYGEN_ERROR : coro_await(co, 1, coro);
 }
 
@@ -463,19 +476,15 @@ exec_begin(fa_state *st, PyObject *self, PyObject *const *args,
                    ? NULL
                    : exec_delegate(st, self, args, nargs, kwnames);
     }
-    PyObject *tuple = PyTuple_New(nargs);
-    for (Py_ssize_t i = 0; tuple != NULL && i < nargs; i++) {
-        PyTuple_SET_ITEM(tuple, i, Py_NewRef(args[i]));
+    PyObject *command = PyTuple_New(nargs - 1);
+    for (Py_ssize_t i = 1; command != NULL && i < nargs; i++) {
+        PyTuple_SET_ITEM(command, i - 1, Py_NewRef(args[i]));
     }
-    CoroObject *co =
-        tuple == NULL ? NULL : coro_new(st, &exec_kind, self, tuple);
-    Py_XDECREF(tuple);
-    if (co == NULL) {
-        Py_DECREF(kwargs);
-        return NULL;
+    PyObject *coro = process_coro(st, &exec_kind, self, command, kwargs);
+    if (coro != NULL) {
+        ((CoroObject *)coro)->vars[EXEC_PROTOCOL] = Py_NewRef(args[0]);
     }
-    co->vars[EXEC_KWARGS] = kwargs;
-    return (PyObject *)co;
+    return coro;
 }
 
 const fa_coro_def loop_process_coros[] = {

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/errors.h"
+#include "base/fields.h"
 #include "loop/current.h"
 #include "loop/handle.h"
 #include "task/coro.h"
@@ -186,37 +187,13 @@ Loop_set_debug(LoopObject *loop, PyObject *enabled)
     Py_RETURN_NONE;
 }
 
-static PyObject *
-Loop_get_object(PyObject *self, void *closure)
-{
-    PyObject *value = *(PyObject **)((char *)self + (size_t)closure);
-    return Py_NewRef(value ? value : Py_None);
-}
-
-static int
-Loop_set_object(PyObject *self, PyObject *value, void *closure)
-{
-    PyObject **field = (PyObject **)((char *)self + (size_t)closure);
-    Py_XSETREF(*field, value == Py_None ? NULL : Py_XNewRef(value));
-    return 0;
-}
-
-static PyObject *
-Loop_get_flag(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(*(uint8_t *)((char *)self + (size_t)closure));
-}
-
+/* A flag on which it depends what C calls directly. */
 static int
 Loop_set_flag(PyObject *self, PyObject *value, void *closure)
 {
-    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    *(uint8_t *)((char *)self + (size_t)closure) = (uint8_t)truth;
+    int rc = fa_flag_set(self, value, closure);
     loop_refresh_direct((LoopObject *)self);
-    return 0;
+    return rc;
 }
 
 static PyObject *
@@ -292,10 +269,9 @@ Loop_get_scheduled(LoopObject *loop, void *Py_UNUSED(closure))
 }
 
 #define OBJECT(name, field) \
-    {name, Loop_get_object, Loop_set_object, NULL, \
-     (void *)offsetof(LoopObject, field)}
+    FA_FIELD_ROW(name, fa_field_get, fa_field_set, LoopObject, field)
 #define FLAG(name, field, setter_) \
-    {name, Loop_get_flag, setter_, NULL, (void *)offsetof(LoopObject, field)}
+    FA_FIELD_ROW(name, fa_flag_get, setter_, LoopObject, field)
 static PyGetSetDef Loop_getset[] = {
     OBJECT("_exception_handler", exception_handler),
     OBJECT("_task_factory", task_factory),

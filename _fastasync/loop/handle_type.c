@@ -6,6 +6,8 @@
    wherever asyncio makes one itself. */
 #include "loop/handle.h"
 
+#include "base/fields.h"
+
 /* -- methods ---------------------------------------------------------------------------- */
 
 PyDoc_STRVAR(Handle_cancel_doc,
@@ -95,25 +97,6 @@ static PyMethodDef TimerHandle_methods[] = {
 
 /* -- asyncio's slots, shadowed: reading and writing the C fields ---------------------- */
 
-/* Plain object fields: the closure is the offset. An empty field reads None. */
-static PyObject *
-Handle_get_field(PyObject *self, void *closure)
-{
-    PyObject *value = *(PyObject **)((char *)self + (size_t)closure);
-    return Py_NewRef(value ? value : Py_None);
-}
-
-static int
-Handle_set_field(PyObject *self, PyObject *value, void *closure)
-{
-    PyObject **field = (PyObject **)((char *)self + (size_t)closure);
-    if (value == Py_None) {
-        value = NULL;
-    }
-    Py_XSETREF(*field, Py_XNewRef(value));
-    return 0;
-}
-
 static PyObject *
 Handle_get_args(HandleObject *handle, void *Py_UNUSED(closure))
 {
@@ -146,24 +129,7 @@ static int
 Handle_set_context_field(HandleObject *handle, PyObject *value, void *closure)
 {
     handle->shared = 0;
-    return Handle_set_field((PyObject *)handle, value, closure);
-}
-
-/* Flags: the closure is the offset of a uint8_t. */
-static PyObject *
-Handle_get_flag(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(*(uint8_t *)((char *)self + (size_t)closure));
-}
-
-static int
-Handle_set_flag(PyObject *self, PyObject *value, void *closure)
-{
-    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
-    if (truth >= 0) {
-        *(uint8_t *)((char *)self + (size_t)closure) = (uint8_t)truth;
-    }
-    return truth < 0 ? -1 : 0;
+    return fa_field_set((PyObject *)handle, value, closure);
 }
 
 static PyObject *
@@ -181,11 +147,9 @@ TimerHandle_set_when(HandleObject *timer, PyObject *value,
 }
 
 #define FIELD(name, field) \
-    {name, Handle_get_field, Handle_set_field, NULL, \
-     (void *)offsetof(HandleObject, field)}
+    FA_FIELD_ROW(name, fa_field_get, fa_field_set, HandleObject, field)
 #define FLAG(name, field) \
-    {name, Handle_get_flag, Handle_set_flag, NULL, \
-     (void *)offsetof(HandleObject, field)}
+    FA_FIELD_ROW(name, fa_flag_get, fa_flag_set, HandleObject, field)
 #define HANDLE_FIELDS \
     FIELD("_callback", callback), \
     {"_context", (getter)Handle_get_context_field, \

@@ -3,12 +3,13 @@
    asyncio sends at once, and so does the first datagram that a ready entry of
    the loop, or datagram_received for one datagram, sends here. Those that follow
    it before the entry returns are held and leave together, by one sendmmsg; and
-   while a batch of received datagrams is being delivered, so are all the answers. At most FA_DGRAM_BATCH are held,
-   and never more than the high-water mark allows, so that pause_writing comes
-   out of the sendto() that caused it. At once when the loop is not running, or
-   runs in another thread, and when anybody looks at the buffer, the socket, or
-   closes. For one that is held, what the kernel says of it comes later:
-   error_received is called when the entry has returned.
+   while a batch of received datagrams is being delivered, so are all the
+   answers. At most FA_DGRAM_BATCH are held, and never more than the high-water
+   mark allows, so that pause_writing comes out of the sendto() that caused it. At
+   once when the loop is not running, or runs in another thread, and when anybody
+   looks at the buffer, the socket, or closes. For one that is held, what the
+   kernel says of it comes later: error_received is called when the entry has
+   returned.
 
    The first that the kernel does not take, and all that follow it, wait in the
    same queue until FA_OUT (`blocked`), as in asyncio.

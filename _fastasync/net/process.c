@@ -12,6 +12,7 @@
 
 #include "base/args.h"
 #include "base/errors.h"
+#include "base/fields.h"
 #include "os/os.h"
 #include "task/coro.h"
 
@@ -505,11 +506,16 @@ Process_get_returncode(ProcessObject *self, PyObject *Py_UNUSED(ignored))
 static PyObject *
 Process_get_pipe_transport(ProcessObject *self, PyObject *fd)
 {
-    PyObject *pipe = PyDict_GetItemWithError(self->pipes, fd);
-    if (pipe == NULL) {
-        return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+    PyObject *pipes = self->pipes;
+    int there = PySequence_Contains(pipes, fd); // a dict, unless replaced
+    if (there <= 0) {
+        return there < 0 ? NULL : Py_NewRef(Py_None);
     }
-    return PyObject_GetAttr(pipe, self->st->str_pipe);
+    PyObject *pipe = PyObject_GetItem(pipes, fd);
+    PyObject *found =
+        pipe == NULL ? NULL : PyObject_GetAttr(pipe, self->st->str_pipe);
+    Py_XDECREF(pipe);
+    return found;
 }
 
 FA_METHOD_ONE(Process_get_pipe_transport, ProcessObject,
@@ -545,7 +551,9 @@ Process_close(ProcessObject *self, PyObject *Py_UNUSED(ignored))
     if (self->closed == Py_True) {
         Py_RETURN_NONE;
     }
-    if (self->returncode != Py_None && PyDict_GET_SIZE(self->pipes) == 0) {
+    if (self->returncode != Py_None && PyDict_CheckExact(self->pipes) &&
+        PyDict_GET_SIZE(self->pipes) == 0)
+    {
         Py_SETREF(self->closed, Py_NewRef(Py_True));
         Py_RETURN_NONE;
     }
@@ -653,13 +661,18 @@ static PyMethodDef Process_methods[] = {
 #undef FAST
 #undef NAMED
 
-#define ATTR(name, field) \
-    {name, T_OBJECT_EX, offsetof(ProcessObject, field), 0, NULL}
 static PyMemberDef Process_members[] = {
     {"__dictoffset__", T_PYSSIZET, offsetof(ProcessObject, dict), READONLY,
      NULL},
     {"__weaklistoffset__", T_PYSSIZET, offsetof(ProcessObject, weakrefs),
      READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+/* Attributes of asyncio's class, which its own methods read and write. */
+#define ATTR(name, field) \
+    FA_FIELD_ROW(name, fa_field_get, fa_field_set_full, ProcessObject, field)
+static PyGetSetDef Process_getset[] = {
     ATTR("_loop", loop),
     ATTR("_protocol", protocol),
     ATTR("_proc", proc),
@@ -670,7 +683,7 @@ static PyMemberDef Process_members[] = {
     ATTR("_exit_waiters", exit_waiters),
     ATTR("_pending_calls", pending_calls),
     ATTR("_pipes", pipes),
-    {NULL, 0, 0, 0, NULL},
+    {NULL, NULL, NULL, NULL, NULL},
 };
 #undef ATTR
 
@@ -683,6 +696,7 @@ static PyType_Slot Process_slots[] = {
     {Py_tp_dealloc, Process_dealloc},
     {Py_tp_methods, Process_methods},
     {Py_tp_members, Process_members},
+    {Py_tp_getset, Process_getset},
     {0, NULL},
 };
 

@@ -1,6 +1,7 @@
 /* sync/taskgroup_type.c: what Python sees of a TaskGroup: the class, its methods,
    asyncio's instance attributes. */
 #include "base/args.h"
+#include "base/fields.h"
 #include "sync/taskgroup.h"
 
 /* -- life ----------------------------------------------------------------------------- */
@@ -294,30 +295,11 @@ TaskGroup_set_field(PyObject *self, PyObject *value, void *closure)
     return 0;
 }
 
-/* Flags: the closure is the offset. */
-static PyObject *
-TaskGroup_get_flag(PyObject *self, void *closure)
-{
-    return PyBool_FromLong(*((uint8_t *)self + (size_t)closure));
-}
-
-static int
-TaskGroup_set_flag(PyObject *self, PyObject *value, void *closure)
-{
-    int truth = value == NULL ? 0 : PyObject_IsTrue(value);
-    if (truth < 0) {
-        return -1;
-    }
-    *((uint8_t *)self + (size_t)closure) = (uint8_t)truth;
-    return 0;
-}
-
 #define FIELD(name, field) \
     {name, TaskGroup_get_field, TaskGroup_set_field, NULL, \
      (void *)(Py_ssize_t)(field)}
 #define FLAG(name, member) \
-    {name, TaskGroup_get_flag, TaskGroup_set_flag, NULL, \
-     (void *)offsetof(GroupObject, member)}
+    FA_FIELD_ROW(name, fa_flag_get, fa_flag_set, GroupObject, member)
 
 static PyGetSetDef TaskGroup_getset[] = {
     FIELD("_loop", GROUP_LOOP),

@@ -16,6 +16,7 @@ import time
 
 import pytest
 
+import fastasync
 import processes
 import support
 from processes import (
@@ -738,6 +739,48 @@ def test_wait_by_many():
         ]
 
     assert same(scenario).count("-9") == 4
+
+
+@pytest.mark.parametrize("name", [
+    "_closed", "_exit_waiters", "_finished", "_loop", "_pending_calls", "_pid",
+    "_pipes", "_proc", "_protocol", "_returncode",
+])
+def test_an_attribute_stays(name):
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "true", stdin=None, stdout=PIPE, stderr=None
+        )
+        with pytest.raises(AttributeError, match="cannot delete attribute"):
+            delattr(transport, name)
+        setattr(transport, name, getattr(transport, name))
+        assert transport.get_pipe_transport(1) is not None
+        assert await transport._wait() == 0
+        transport.close()
+
+    fastasync.run(scenario())
+
+
+@pytest.mark.parametrize("pipes", [None, 7, (1, 2)])
+def test_pipes_that_are_no_dict(pipes):
+    """Whatever asyncio's methods say of them is said; none is lost."""
+
+    async def scenario(loop):
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "true", stdin=None, stdout=None, stderr=None
+        )
+        await transport._wait()
+        kept, transport._pipes = transport._pipes, pipes
+        said = []
+        for call in (transport.get_pipe_transport, lambda fd: transport.close()):
+            try:
+                said.append(call(3))
+            except (AttributeError, TypeError) as error:
+                said.append(str(error))
+        transport._pipes = kept
+        return said
+
+    same(scenario)
 
 
 def test_wait_and_pipes_that_stay_open():
