@@ -12,6 +12,7 @@ import inspect
 import io
 import pathlib
 import pickle
+import selectors
 import socket
 import subprocess
 import sys
@@ -102,6 +103,20 @@ def test_as_completed_is_no_generator():
             await each
 
     fastasync.run(main())
+
+
+def test_a_selector_is_not_used():
+    class Unused(selectors.SelectSelector):
+        def register(self, *arguments):
+            raise AssertionError("not to be used")
+
+    with Unused() as selector:
+        loop = fastasync.Loop(selector)
+        loop.run_until_complete(nothing())
+        assert not isinstance(loop._selector, selectors.BaseSelector)
+        assert hasattr(loop._selector, "get_key")
+        assert not hasattr(loop._selector, "get_map")
+        loop.close()
 
 
 def test_private_attributes_are_there_and_not_in_dict():
