@@ -1,6 +1,6 @@
 # Everything one does with this checkout. `make` or `make help` lists it.
 #
-#   PYTHON=python3.13   the interpreter to use (default: python3)
+#   PYTHON=python3.13   the interpreter to use (default: that of .venv, else python3)
 #   PYTHONS=...         for `make matrix`: see tools/pythons.sh
 #   ARGS=...            more arguments for pytest or the benchmarks
 
@@ -13,6 +13,17 @@ STUBTEST := --mypy-config-file pyproject.toml --allowlist tools/stubtest_allowli
 
 SOURCES := $(shell find _fastasync fastasync -name '*.[ch]' -o -name '*.py*' \
              -not -path '*/__pycache__/*') setup.py pyproject.toml
+
+# .venv stays on the Python it was made with, until another one is asked for.
+ifeq ($(origin PYTHON),file)
+VENV_PYTHON := $(or $(wildcard $(IN)),$(PYTHON))
+else
+VENV_PYTHON := $(PYTHON)
+WHICH := import sys; print(sys.version, sys.base_prefix)
+ifneq ($(shell $(IN) -c '$(WHICH)' 2>&1),$(shell $(PYTHON) -c '$(WHICH)'))
+.PHONY: $(VENV)/.built
+endif
+endif
 
 .DEFAULT_GOAL := help
 .PHONY: help run test build lint types sanitize leaks matrix suites bench examples docs \
@@ -77,7 +88,7 @@ clean:  ## remove everything that was built
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.built: $(SOURCES) tools/venv.sh tools/wheel.sh
-	tools/venv.sh $(PYTHON) $(VENV)
+	tools/venv.sh $(VENV_PYTHON) $(VENV)
 	@touch $@
 
 # One stamp for each extra of pyproject.toml: .test, .examples, .lint, .types, .bench.

@@ -39,6 +39,11 @@ class Column:
         return (self.error.splitlines() or [""])[-1].strip()
 
     @property
+    def lacking(self) -> bool:
+        """Has the loop not got what the row measures?"""
+        return self.error.startswith("NotImplementedError")
+
+    @property
     def usable(self) -> bool:
         return bool(self.cells) and not self.error
 

@@ -129,6 +129,8 @@ def run_string(source: str, filename: str) -> None:
 def run_command(arguments: list[str]) -> None:
     """Act on the command line (without the program's name)."""
     first, *rest = arguments
+    if len(first) > 2 and first[:2] in ("-m", "-c"):  # in one word, as in Python
+        first, rest = first[:2], [first[2:], *rest]
     if first in ("-h", "--help"):
         print(USAGE, end="")
     elif first in ("-V", "--version"):

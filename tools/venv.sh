@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # venv.sh PYTHON FOLDER [EXTRA...]: make FOLDER a virtual environment of PYTHON
 # with this checkout installed in it, and the extras named (test, examples, ...).
-# Variables of setup.py (FASTASYNC_BUILD, ...) reach the build.
+# A FOLDER of another Python is made anew. Variables of setup.py (FASTASYNC_BUILD, ...)
+# reach the build.
 set -euo pipefail
 python=$1 folder=$2
 shift 2
@@ -9,7 +10,8 @@ tools=$(cd "$(dirname "$0")" && pwd)
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-if ! "$folder/bin/python" -c "" 2>/dev/null; then
+which='import sys; print(sys.version, sys.base_prefix)'
+if [[ $("$folder/bin/python" -c "$which" 2>/dev/null) != $("$python" -c "$which") ]]; then
     rm -rf "$folder"
     "$python" -m venv "$folder"
 fi

@@ -108,9 +108,10 @@ io_transport(LoopObject *loop, int fd)
     return found;
 }
 
-/* RuntimeError if a transport that is not closing uses the fd. */
+/* RuntimeError if a transport that is not closing uses the fd, which has been
+   given as `file`. */
 static int
-io_check_no_transport(LoopObject *loop, int fd)
+io_check_no_transport(LoopObject *loop, int fd, PyObject *file)
 {
     PyObject *transport = io_transport(loop, fd);
     if (FA_LIKELY(transport == NULL)) {
@@ -121,7 +122,7 @@ io_check_no_transport(LoopObject *loop, int fd)
     Py_XDECREF(closing);
     if (is_closing == 0) {
         PyErr_Format(PyExc_RuntimeError,
-                     "File descriptor %d is used by transport %R", fd,
+                     "File descriptor %R is used by transport %R", file,
                      transport);
     }
     Py_DECREF(transport);
@@ -230,7 +231,7 @@ io_add_parsed(LoopObject *loop, const fa_args *spec, int dir, int guarded,
         return NULL;
     }
     int fd = io_fileno(loop, out[0], 1);
-    if (fd < 0 || (guarded && io_check_no_transport(loop, fd) < 0)) {
+    if (fd < 0 || (guarded && io_check_no_transport(loop, fd, out[0]) < 0)) {
         return NULL;
     }
     Py_ssize_t rest = nargs > 2 ? nargs - 2 : 0;
@@ -253,7 +254,7 @@ io_remove_parsed(LoopObject *loop, int dir, int guarded, PyObject *file)
     int closed;
     int fd = io_fileno_past(loop, file, guarded, &closed);
     if (fd < 0 ||
-        (guarded && !closed && io_check_no_transport(loop, fd) < 0)) {
+        (guarded && !closed && io_check_no_transport(loop, fd, file) < 0)) {
         return NULL;
     }
     return io_remove(loop, fd, dir);
@@ -293,7 +294,7 @@ Loop_ensure_fd_no_transport(LoopObject *loop, PyObject *file)
     if (fd < 0) {
         return NULL;
     }
-    return io_check_no_transport(loop, fd) < 0 ? NULL : Py_NewRef(Py_None);
+    return io_check_no_transport(loop, fd, file) < 0 ? NULL : Py_NewRef(Py_None);
 }
 
 PyDoc_STRVAR(add_reader_doc,

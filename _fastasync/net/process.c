@@ -673,6 +673,7 @@ static PyMemberDef Process_members[] = {
 #define ATTR(name, field) \
     FA_FIELD_ROW(name, fa_field_get, fa_field_set_full, ProcessObject, field)
 static PyGetSetDef Process_getset[] = {
+    {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     ATTR("_loop", loop),
     ATTR("_protocol", protocol),
     ATTR("_proc", proc),

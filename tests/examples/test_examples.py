@@ -157,13 +157,39 @@ def test_dask_cluster():
     assert result == "asyncio's loops: 332833500, fastasync's: 332833500"
 
 
-@needs("pytest_asyncio")
-def test_pytest_asyncio():
+@needs("pytest_asyncio", "anyio")
+def test_pytest_asyncio_and_anyio():
     run("-m", "pytest", "-q", "-p", "no:cacheprovider", "testing")
 
 
 def test_unittest():
     run("-m", "unittest", "testing/test_unittest.py")
+
+
+# -- notebooks ------------------------------------------------------------------
+
+
+@needs("ipykernel", "jupyter_client")
+def test_jupyter_kernel(tmp_path):
+    shown = run("jupyter_kernel.py", IPYTHONDIR=str(tmp_path))
+    assert shown.splitlines() == [
+        "<class 'fastasync.Loop'>", "42", "[42, 42]", "42", "True"]
+
+
+@needs("IPython")
+def test_ipython_session(tmp_path):
+    shown = run("-m", "IPython", "--ext", "fastasync", "ipython_session.ipy",
+                IPYTHONDIR=str(tmp_path))
+    assert shown.splitlines() == [
+        "<class 'fastasync.Loop'>", "[42, 42]", "42", "42"]
+
+
+@needs("ipykernel")
+def test_the_kernel_is_that_of_the_documentation():
+    spec = (EXAMPLES / "kernels" / "fastasync" / "kernel.json").read_text()
+    page = EXAMPLES.parent / "docs" / "nested.md"
+    if page.exists():
+        assert f"```json\n{spec}```" in page.read_text()
 
 
 # -- the pytest plugin ------------------------------------------------------------

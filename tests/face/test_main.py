@@ -114,6 +114,12 @@ def test_a_string_runs_as_under_python(name, folder):
     assert_same(["-c", PROGRAMS[name], "a", "-b"], folder)
 
 
+def test_an_option_and_its_value_may_be_one_word(folder):
+    (folder / "program.py").write_text(PROGRAMS["identity"], encoding="utf-8")
+    assert_same(["-mprogram", "a", "-b"], folder)
+    assert_same(["-cimport sys; print(sys.argv)", "a", "-b"], folder)
+
+
 @pytest.mark.parametrize("name", ["identity", "error", "exit-code", "empty"])
 def test_standard_input_runs_as_under_python(name, folder):
     expected = run(

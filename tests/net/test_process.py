@@ -761,6 +761,20 @@ def test_an_attribute_stays(name):
     fastasync.run(scenario())
 
 
+def test_attributes_of_ones_own():
+    async def scenario(loop):
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "true")
+        transport.mine = 1
+        told = vars(transport)["mine"], transport.mine
+        del transport.mine
+        await transport._wait()
+        transport.close()
+        return told, hasattr(transport, "mine")
+
+    assert same(scenario) == ((1, 1), False)
+
+
 @pytest.mark.parametrize("pipes", [None, 7, (1, 2)])
 def test_pipes_that_are_no_dict(pipes):
     """Whatever asyncio's methods say of them is said; none is lost."""

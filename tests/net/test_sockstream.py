@@ -104,6 +104,16 @@ def test_fd_in_use(pair, loop):
     transport = attach(loop, pair[0], Recorder())
     with pytest.raises(RuntimeError, match="is used by transport"):
         loop.add_reader(pair[0].fileno(), print)
+    # the object that was given is named, as asyncio does
+    for method in (loop.add_reader, loop.add_writer):
+        for file in (pair[0], pair[0].fileno()):
+            with pytest.raises(RuntimeError) as info:
+                method(file, print)
+            assert str(info.value) == (
+                f"File descriptor {file!r} is used by transport {transport!r}")
+    with pytest.raises(RuntimeError) as info:
+        loop.remove_reader(pair[0])
+    assert repr(pair[0]) in str(info.value)
     closing(loop, transport)
 
 

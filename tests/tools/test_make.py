@@ -1,0 +1,64 @@
+"""make PYTHON=...: which Python .venv is made with, and when it is made anew."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+MAKEFILE = pathlib.Path(__file__).parents[2] / "Makefile"
+
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("make") and MAKEFILE.exists()), reason="needs make")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder that make takes for a checkout whose .venv is up to date."""
+    shutil.copy(MAKEFILE, tmp_path)
+    for name in ("_fastasync/a.c", "fastasync/a.py", "setup.py", "pyproject.toml",
+                 "tools/venv.sh", "tools/wheel.sh", ".venv/bin/x", ".venv/.built"):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    program(tmp_path / ".venv/bin/python", "the first")
+    os.utime(tmp_path / ".venv/.built", (2**32, 2**32))
+    return tmp_path
+
+
+def program(path, name):
+    path.write_text(f"#!/bin/sh\necho {name}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def steps(folder, *arguments):
+    variables = {**os.environ}
+    for name in ("PYTHON", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        variables.pop(name, None)
+    done = subprocess.run(
+        ["make", "-n", "build", *arguments], cwd=folder, env=variables,
+        capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_a_venv_stays_on_its_python(checkout):
+    assert "venv.sh" not in steps(checkout)
+    same = program(checkout / "same", "the first")
+    assert "venv.sh" not in steps(checkout, f"PYTHON={same}")
+    os.utime(checkout / ".venv/.built", (1, 1))  # something has changed
+    assert "tools/venv.sh .venv/bin/python .venv" in steps(checkout)
+
+
+def test_another_python_makes_it_anew(checkout):
+    other = program(checkout / "other", "another")
+    assert f"tools/venv.sh {other} .venv" in steps(checkout, f"PYTHON={other}")
+
+
+def test_without_a_venv_it_is_made(checkout):
+    shutil.rmtree(checkout / ".venv")
+    assert "tools/venv.sh python3 .venv" in steps(checkout)
+    assert f"tools/venv.sh {sys.executable} .venv" in steps(
+        checkout, f"PYTHON={sys.executable}")
