@@ -8,6 +8,7 @@ curl's output is compared byte by byte.
 """
 
 import asyncio
+import os
 import pathlib
 import shutil
 import tempfile
@@ -80,6 +81,10 @@ async def aiohttp_server(context):
 # -- the client ----------------------------------------------------------------
 
 
+# A preloaded libasan, which is for our extension, keeps curl from starting.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+
+
 async def curl(port, *options):
     child = await asyncio.create_subprocess_exec(
         "curl",
@@ -94,6 +99,7 @@ async def curl(port, *options):
         *options,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=ENVIRONMENT,
     )
     async with asyncio.timeout(120):
         out, err = await child.communicate()
