@@ -141,6 +141,7 @@ async def gives_up(url, port):
     child = await asyncio.create_subprocess_exec(
         *("curl", "--silent", "--insecure", "--max-filesize", "100"),
         *("--output", "/dev/null", f"https://127.0.0.1:{port}/3000000"),
+        env=ENVIRONMENT,
     )
     assert await child.wait() == 63  # too large
 
