@@ -876,11 +876,14 @@ def test_pipes_that_change_while_they_are_looked_at():
     async def scenario():
         nonlocal transport
         loop = asyncio.get_running_loop()
+        read, write = os.pipe()
         transport, _ = await loop.subprocess_exec(
-            asyncio.SubprocessProtocol, "true", stdin=None, stdout=None,
+            asyncio.SubprocessProtocol, "cat", stdin=read, stdout=None,
             stderr=None)
         for fd in range(10, 20):
             transport._pipes[fd] = Pipe()
+        os.close(read)
+        os.close(write)  # its end
         assert await transport._wait() == 0
         while transport._pipes:
             await asyncio.sleep(0)
