@@ -116,6 +116,7 @@
 #include "net/popen_plan.c"
 #include "net/process.c"
 #include "net/process_pipes.c"
+#include "net/process_wait.c"
 #include "net/protocol.c"
 #include "net/resolve.c"
 #include "net/sendfile.c"

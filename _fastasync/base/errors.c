@@ -47,6 +47,21 @@ fa_err_chain(PyObject *context)
 }
 
 void
+fa_err_raise(PyObject *exc)
+{
+    if (PyExceptionInstance_Check(exc)) {
+        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    }
+    else if (PyExceptionClass_Check(exc)) {
+        PyErr_SetNone(exc);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError,
+                        "exceptions must derive from BaseException");
+    }
+}
+
+void
 fa_err_unraisable(PyObject *where)
 {
     PyErr_WriteUnraisable(where);

@@ -14,6 +14,9 @@ FA_INTERNAL void fa_err_set_errno(int neg_errno);
 /* A new OSError instance for a negative errno (NULL if that failed). */
 FA_INTERNAL PyObject *fa_err_new_errno(int neg_errno);
 
+/* `raise exc`, for whatever a program may have put where an exception belongs. */
+FA_INTERNAL void fa_err_raise(PyObject *exc);
+
 /* Set exc.__context__ of the raised exception to `context` (steals it; NULL
    allowed) unless it has one, so that nothing is lost when cleaning up. */
 FA_INTERNAL void fa_err_chain(PyObject *context);

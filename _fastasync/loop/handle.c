@@ -55,6 +55,8 @@ Handle_new(PyTypeObject *type, PyObject *Py_UNUSED(args),
     if (handle != NULL) {
         handle->st = st;
         handle->node.slot = -1;
+        handle->context = Py_NewRef(Py_None);
+        handle->loop = Py_NewRef(Py_None);
         handle->kind = PyType_IsSubtype(type, st->TimerHandleType) ? FA_TIMER
                        : PyType_IsSubtype(type, st->ThreadSafeHandleType)
                            ? FA_THREADSAFE
@@ -99,6 +101,7 @@ Handle_traverse(HandleObject *handle, visitproc visit, void *arg)
     Py_VISIT(handle->args_tuple);
     Py_VISIT(handle->source_traceback);
     Py_VISIT(handle->repr);
+    Py_VISIT(handle->parked);
     Py_VISIT(handle->when_obj);
     return fa_base_slots_visit(handle_type(handle->st, handle->kind)->tp_base,
                                (PyObject *)handle, visit, arg);
@@ -128,15 +131,24 @@ handle_drop_all(HandleObject *handle)
     Py_CLEAR(handle->context);
     Py_CLEAR(handle->loop);
     Py_CLEAR(handle->when_obj);
-    if (FA_UNLIKELY(handle->source_traceback || handle->repr)) {
+    if (FA_UNLIKELY(handle->source_traceback || handle->repr ||
+                    handle->parked))
+    {
         Py_CLEAR(handle->source_traceback);
         Py_CLEAR(handle->repr);
+        Py_CLEAR(handle->parked);
     }
 }
 
+/* A timer in the heap keeps its loop, in whose heap it is and whose own clear
+   takes it out: until then somebody may cancel it. */
 int
 Handle_clear(HandleObject *handle)
 {
+    if (handle->node.slot >= 0) {
+        handle_drop_call(handle);
+        return 0;
+    }
     handle_drop_all(handle);
     return 0;
 }
@@ -296,7 +308,7 @@ handle_source_text(HandleObject *handle, PyObject *args)
     PyObject *function = PyObject_GetAttrString(st->mod_format_helpers,
                                                 "_format_callback_source");
     PyObject *keywords = NULL, *positional = NULL, *text = NULL;
-    int debug = fa_loop_debug(st, handle->loop);
+    int debug = FA_PY313 ? fa_loop_debug(st, handle->loop) : 0;
     if (function == NULL || debug < 0) {
         goto done;
     }
@@ -391,14 +403,16 @@ handle_call_slow(HandleObject *handle)
     return result;
 }
 
-/* HOT. callback(*args) in the handle's context. */
+/* HOT. callback(*args) in the handle's context. What of these is replaced
+   meanwhile is parked, not freed. */
 static inline PyObject *
 handle_call(HandleObject *handle)
 {
-    if (FA_UNLIKELY(!PyContext_CheckExact(handle->context))) {
+    PyObject *context = handle->context;
+    if (FA_UNLIKELY(!PyContext_CheckExact(context))) {
         return handle_call_slow(handle);
     }
-    if (PyContext_Enter(handle->context) < 0) {
+    if (PyContext_Enter(context) < 0) {
         return NULL;
     }
     PyObject *result;
@@ -410,7 +424,7 @@ handle_call(HandleObject *handle)
     else {
         result = PyObject_Call(handle->callback, handle->args_tuple, NULL);
     }
-    if (PyContext_Exit(handle->context) < 0) {
+    if (PyContext_Exit(context) < 0) {
         Py_CLEAR(result);
     }
     return result;

@@ -21,13 +21,17 @@ struct HandleObject {
     PyObject *callback;        /* strong, NULL once cancelled or consumed;
                                   in the freelist: the next free handle */
     PyObject *context;         /* strong; with `shared` the loop's pristine copy
-                                  (context.h), not to be entered or shown */
-    PyObject *loop;            /* strong */
+                                  (context.h), not to be entered or shown.
+                                  Any object, never NULL before the clear */
+    PyObject *loop;            /* strong; any object, never NULL before the
+                                  clear; of a timer in the heap: its loop */
     PyObject *scratch;         /* always NULL: vectorcall may write here */
     PyObject *inline_args[FA_HANDLE_INLINE_ARGS]; /* strong, the first nargs */
     PyObject *args_tuple;      /* strong: all arguments if they are more */
     PyObject *source_traceback; /* strong or NULL; debug mode */
     PyObject *repr;            /* strong or NULL; debug mode: after cancel */
+    PyObject *parked;          /* strong or NULL: list of what was replaced
+                                  through attributes while a call was using it */
     int32_t nargs;
     uint8_t cancelled;
     uint8_t running;           /* depth of calls: cancel must not drop what a

@@ -97,6 +97,49 @@ static PyMethodDef TimerHandle_methods[] = {
 
 /* -- asyncio's slots, shadowed: reading and writing the C fields ---------------------- */
 
+/* Put *value* (stolen, may be NULL) into a field. A call that is running may be
+   using what was there, so that has to live as long as the handle. 0 or -1. */
+static int
+handle_replace(HandleObject *handle, PyObject **field, PyObject *value)
+{
+    if (handle->running && *field != NULL) {
+        if (handle->parked == NULL) {
+            handle->parked = PyList_New(0);
+        }
+        if (handle->parked == NULL ||
+            PyList_Append(handle->parked, *field) < 0)
+        {
+            Py_XDECREF(value);
+            return -1;
+        }
+    }
+    Py_XSETREF(*field, value);
+    return 0;
+}
+
+static int
+Handle_set_callback(HandleObject *handle, PyObject *value,
+                    void *Py_UNUSED(closure))
+{
+    return handle_replace(handle, &handle->callback,
+                          value == Py_None ? NULL : Py_XNewRef(value));
+}
+
+/* _loop of a timer in the heap says in whose. */
+static int
+Handle_set_loop(HandleObject *handle, PyObject *value,
+                void *Py_UNUSED(closure))
+{
+    if (value == NULL || (handle->node.slot >= 0 && value != handle->loop)) {
+        PyErr_SetString(PyExc_AttributeError,
+                        value == NULL
+                            ? "cannot delete attribute"
+                            : "cannot change _loop of a scheduled timer");
+        return -1;
+    }
+    return handle_replace(handle, &handle->loop, Py_NewRef(value));
+}
+
 static PyObject *
 Handle_get_args(HandleObject *handle, void *Py_UNUSED(closure))
 {
@@ -114,7 +157,9 @@ Handle_set_args(HandleObject *handle, PyObject *value,
             return -1;
         }
     }
-    Py_XSETREF(handle->args_tuple, args);
+    if (handle_replace(handle, &handle->args_tuple, args) < 0) {
+        return -1;
+    }
     handle->nargs = args == NULL ? 0 : (int32_t)PyTuple_GET_SIZE(args);
     return 0;
 }
@@ -126,10 +171,18 @@ Handle_get_context_field(HandleObject *handle, void *Py_UNUSED(closure))
 }
 
 static int
-Handle_set_context_field(HandleObject *handle, PyObject *value, void *closure)
+Handle_set_context_field(HandleObject *handle, PyObject *value,
+                         void *Py_UNUSED(closure))
 {
+    if (value == NULL) {
+        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+        return -1;
+    }
+    if (handle_replace(handle, &handle->context, Py_NewRef(value)) < 0) {
+        return -1;
+    }
     handle->shared = 0;
-    return fa_field_set((PyObject *)handle, value, closure);
+    return 0;
 }
 
 static PyObject *
@@ -151,11 +204,13 @@ TimerHandle_set_when(HandleObject *timer, PyObject *value,
 #define FLAG(name, field) \
     FA_FIELD_ROW(name, fa_flag_get, fa_flag_set, HandleObject, field)
 #define HANDLE_FIELDS \
-    FIELD("_callback", callback), \
+    {"_callback", fa_field_get, (setter)Handle_set_callback, NULL, \
+     (void *)offsetof(HandleObject, callback)}, \
     {"_context", (getter)Handle_get_context_field, \
-     (setter)Handle_set_context_field, NULL, \
-     (void *)offsetof(HandleObject, context)}, \
-    FIELD("_loop", loop), FIELD("_repr", repr), \
+     (setter)Handle_set_context_field, NULL, NULL}, \
+    {"_loop", fa_field_get, (setter)Handle_set_loop, NULL, \
+     (void *)offsetof(HandleObject, loop)}, \
+    FIELD("_repr", repr), \
     FIELD("_source_traceback", source_traceback), \
     FLAG("_cancelled", cancelled), \
     {"_args", (getter)Handle_get_args, (setter)Handle_set_args, NULL, NULL}

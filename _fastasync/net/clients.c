@@ -68,8 +68,9 @@ server_forget(TransportObject *self)
     }
     self->prev = NULL;
     self->next = NULL;
-    if (self->server != NULL) {
-        ((ServerObject *)self->server)->active--;
+    ServerObject *server = (ServerObject *)self->server;
+    if (server != NULL && server->active > 0) { // or _detach() was called by hand
+        server->active--;
     }
 }
 

@@ -92,9 +92,12 @@ static int
 process_begin(ProcessObject *self, const fa_popen *what, PyObject *waiter)
 {
     fa_state *st = self->st;
-    Py_XSETREF(self->pid, PyObject_GetAttr(self->proc, st->str_pid));
-    if (self->pid == NULL ||
-        PyObject_SetItem(self->extra, st->str_subprocess, self->proc) < 0 ||
+    PyObject *number = PyObject_GetAttr(self->proc, st->str_pid);
+    if (number == NULL) {
+        return -1;
+    }
+    Py_SETREF(self->pid, number);
+    if (PyObject_SetItem(self->extra, st->str_subprocess, self->proc) < 0 ||
         process_log_created(self, what->args) < 0)
     {
         return -1;
@@ -298,7 +301,9 @@ process_call(ProcessObject *self, PyObject *callback, PyObject *a, PyObject *b)
 static int
 process_tell(ProcessObject *self, PyObject *name, PyObject *a, PyObject *b)
 {
-    PyObject *method = PyObject_GetAttr(self->protocol, name);
+    PyObject *protocol = Py_NewRef(self->protocol);
+    PyObject *method = PyObject_GetAttr(protocol, name);
+    Py_DECREF(protocol);
     if (method == NULL) {
         return -1;
     }
@@ -307,51 +312,28 @@ process_tell(ProcessObject *self, PyObject *name, PyObject *a, PyObject *b)
     return rc;
 }
 
-/* Tell all that wait() for the exit. */
-static int
-process_wake(ProcessObject *self)
-{
-    PyObject *waiters = self->exit_waiters;
-    if (waiters == NULL || waiters == Py_None) {
-        return 0;
-    }
-    self->exit_waiters = Py_NewRef(Py_None);
-    int rc = 0;
-    for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(waiters); i++) {
-        PyObject *waiter = Py_NewRef(PyList_GET_ITEM(waiters, i));
-        rc = fa_future_done(self->st, waiter);
-        if (rc == 0) {
-            rc = fa_future_set_result(self->st, waiter, self->returncode);
-        }
-        rc = rc < 0 ? -1 : 0;
-        Py_DECREF(waiter);
-    }
-    Py_DECREF(waiters);
-    return rc;
-}
-
 /* Are all pipes connected and lost again? Where they could not be connected,
    asyncio up to 3.13 waits for ever. 1, 0 or -1. */
 static int
 process_pipes_gone(ProcessObject *self)
 {
-    PyObject *fd, *pipe;
-    Py_ssize_t at = 0;
-    while (PyDict_Next(self->pipes, &at, &fd, &pipe)) {
+    if (PyDict_CheckExact(self->pipes) && PyDict_GET_SIZE(self->pipes) == 0) {
+        return 1;
+    }
+    PyObject *pipes = PyMapping_Values(self->pipes);
+    int rc = pipes == NULL ? -1 : 1;
+    for (Py_ssize_t i = 0; rc > 0 && i < PyList_GET_SIZE(pipes); i++) {
+        PyObject *pipe = PyList_GET_ITEM(pipes, i);
         if (pipe == Py_None) {
-            if (self->pipes_failed) {
-                continue;
-            }
-            return 0;
+            rc = self->pipes_failed;
+            continue;
         }
         PyObject *gone = PyObject_GetAttr(pipe, self->st->str_disconnected);
-        int is = gone == NULL ? -1 : PyObject_IsTrue(gone);
+        rc = gone == NULL ? -1 : PyObject_IsTrue(gone);
         Py_XDECREF(gone);
-        if (is <= 0) {
-            return is;
-        }
     }
-    return 1;
+    Py_XDECREF(pipes);
+    return rc;
 }
 
 static int
@@ -566,58 +548,7 @@ Process_close(ProcessObject *self, PyObject *Py_UNUSED(ignored))
     return done;
 }
 
-/* -- await self._wait() ---------------------------------------------------------------------- */
-
-/* exit_waiters.discard(waiter) */
-static int
-process_forget_waiter(ProcessObject *self, PyObject *waiter)
-{
-    PyObject *list = self->exit_waiters;
-    for (Py_ssize_t i = 0;
-         PyList_Check(list) && i < PyList_GET_SIZE(list); i++)
-    {
-        if (PyList_GET_ITEM(list, i) == waiter) {
-            return PyList_SetSlice(list, i, i + 1, NULL);
-        }
-    }
-    return 0;
-}
-
-/* vars: the transport, the waiter. */
-static PySendResult
-process_wait_turn(CoroObject *co, PyObject *value, PyObject **result)
-{
-    ProcessObject *self = (ProcessObject *)co->vars[0];
-    if (co->stage == 0) {
-        if (self->returncode != Py_None) {
-            return coro_return(co, self->returncode, result);
-        }
-        PyObject *waiter = fa_create_future(co->st, self->loop);
-        co->vars[1] = waiter;
-        if (waiter == NULL || PyList_Append(self->exit_waiters, waiter) < 0) {
-            return PYGEN_ERROR;
-        }
-        return coro_await(co, 1, Py_NewRef(waiter));
-    }
-    PyObject *error = value == NULL ? fa_err_take() : NULL;
-    int rc = process_forget_waiter(self, co->vars[1]);
-    if (value == NULL) {
-        fa_err_restore(error);
-    }
-    return rc < 0 || value == NULL ? PYGEN_ERROR
-                                   : coro_return(co, value, result);
-}
-
-static const fa_coro_kind process_wait_kind = {
-    "BaseSubprocessTransport._wait", process_wait_turn};
-
 /* -- tables ---------------------------------------------------------------------------------- */
-
-static const fa_coro_def process_coros[] = {
-    {"_wait", "BaseSubprocessTransport._wait", &process_wait_kind, NULL,
-     "_wait($self)\n--\n\nWait until the process exits; return its exit code."},
-    {NULL, NULL, NULL, NULL, NULL},
-};
 
 #define FAST(name, function, doc) \
     {name, (PyCFunction)(void (*)(void))(function), METH_FASTCALL, doc}
@@ -783,7 +714,7 @@ process_type_init(PyObject *module, fa_state *st)
         fa_type_new(module, &Process_spec, (PyObject *)base,
                     &st->SubprocessTransportType) < 0 ||
         process_borrow(st, st->asyncio_UnixSubprocess) < 0 ||
-        coro_methods_add(st, st->SubprocessTransportType, process_coros) < 0)
+        process_wait_init(st) < 0)
     {
         return -1;
     }

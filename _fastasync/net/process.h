@@ -63,6 +63,12 @@ FA_INTERNAL int process_type_init(PyObject *module, fa_state *st);
 FA_INTERNAL PyObject *process_connect_pipes(ProcessObject *self,
                                             PyObject *waiter);
 
+/* -- process_wait.c ---------------------------------------------------------------- */
+
+/* Give the exit code to all that wait for it. 0 or -1. */
+FA_INTERNAL int process_wake(ProcessObject *self);
+FA_INTERNAL int process_wait_init(fa_state *st);
+
 /* -- exitwatch.c -------------------------------------------------------------------- */
 
 /* Stop watching and close the pidfd. */

@@ -46,7 +46,7 @@ process_keep_pipe(ProcessObject *self, int64_t i, PyObject *pair)
 {
     PyObject *fd = PyLong_FromLongLong(i);
     PyObject *pipe = fd == NULL ? NULL : PySequence_GetItem(pair, 1);
-    int rc = pipe == NULL ? -1 : PyDict_SetItem(self->pipes, fd, pipe);
+    int rc = pipe == NULL ? -1 : PyObject_SetItem(self->pipes, fd, pipe);
     Py_XDECREF(fd);
     Py_XDECREF(pipe);
     return rc;
@@ -56,9 +56,16 @@ process_keep_pipe(ProcessObject *self, int64_t i, PyObject *pair)
 static int
 process_replay(ProcessObject *self, PyObject *call)
 {
-    PyObject *callback = PyTuple_GET_ITEM(call, 0);
-    PyObject *data = PyTuple_GET_ITEM(call, 1);
-    Py_ssize_t n = PyTuple_GET_SIZE(data);
+    PyObject *callback, *data;
+    if (!PyTuple_Check(call)) {
+        PyErr_SetString(PyExc_TypeError,
+                        "_pending_calls holds tuples (callback, arguments)");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(call, "OO!", &callback, &PyTuple_Type, &data)) {
+        return -1;
+    }
+    Py_ssize_t n = PyTuple_GET_SIZE(data); // process_call() puts at most two
     return process_call(self, callback,
                         n > 0 ? PyTuple_GET_ITEM(data, 0) : NULL,
                         n > 1 ? PyTuple_GET_ITEM(data, 1) : NULL);
@@ -99,7 +106,7 @@ static int
 process_drop_pipes(ProcessObject *self)
 {
     fa_state *st = self->st;
-    PyObject *pipes = PyDict_Values(self->pipes);
+    PyObject *pipes = PyMapping_Values(self->pipes);
     int rc = pipes == NULL ? -1 : 0;
     for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(pipes); i++) {
         PyObject *proto = PyList_GET_ITEM(pipes, i);

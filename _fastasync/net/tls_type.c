@@ -228,8 +228,10 @@ static int
 tls_take_flags(TlsObject *self, PyObject *const *out)
 {
     int server = out[SIDE] == NULL ? 0 : PyObject_IsTrue(out[SIDE]);
-    int made = out[CALL_MADE] == NULL ? 1 : PyObject_IsTrue(out[CALL_MADE]);
-    if (server < 0 || made < 0) {
+    int made = server < 0 ? -1
+               : out[CALL_MADE] == NULL ? 1
+                                        : PyObject_IsTrue(out[CALL_MADE]);
+    if (made < 0) {
         return -1;
     }
     self->server_side = (unsigned)server & 1;

@@ -110,18 +110,9 @@ op_check(CoroObject *co)
     if (FA_LIKELY(exc == Py_None)) {
         return 0;
     }
-    if (PyExceptionInstance_Check(exc)) {
-        Py_INCREF(exc);
-        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
-        Py_DECREF(exc);
-    }
-    else if (PyExceptionClass_Check(exc)) {
-        PyErr_SetNone(exc);
-    }
-    else {
-        PyErr_SetString(PyExc_TypeError,
-                        "exceptions must derive from BaseException");
-    }
+    Py_INCREF(exc);
+    fa_err_raise(exc);
+    Py_DECREF(exc);
     return -1;
 }
 

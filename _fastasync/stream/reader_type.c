@@ -543,10 +543,14 @@ Reader_setstate(PyObject *op, PyObject *state)
     }
     int rc = 0;
     for (Py_ssize_t i = 0; rc == 0 && i < PyList_GET_SIZE(items); i++) {
-        PyObject *name, *value;
-        rc = PyArg_ParseTuple(PyList_GET_ITEM(items, i), "OO", &name, &value)
-                 ? PyObject_SetAttr(op, name, value)
-                 : -1;
+        PyObject *item = PyList_GET_ITEM(items, i);
+        if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
+            PyErr_SetString(PyExc_TypeError, "the state must be a dict");
+            rc = -1;
+            break;
+        }
+        rc = PyObject_SetAttr(op, PyTuple_GET_ITEM(item, 0),
+                              PyTuple_GET_ITEM(item, 1));
     }
     Py_DECREF(items);
     return reader_none(rc);

@@ -11,22 +11,6 @@
 #include "net/net.h"
 #include "stream/private.h"
 
-/* `raise exc`. */
-static void
-writer_raise(PyObject *exc)
-{
-    if (PyExceptionInstance_Check(exc)) {
-        PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
-    }
-    else if (PyExceptionClass_Check(exc)) {
-        PyErr_SetNone(exc);
-    }
-    else {
-        PyErr_SetString(PyExc_TypeError,
-                        "exceptions must derive from BaseException");
-    }
-}
-
 /* Raise what the reader has met. 0 or -1. */
 static int
 writer_check_failed(StreamWriterObject *self)
@@ -51,7 +35,7 @@ writer_check_failed(StreamWriterObject *self)
         return 0;
     }
     if (exc != NULL) {
-        writer_raise(exc);
+        fa_err_raise(exc);
         Py_DECREF(exc);
     }
     return -1;

@@ -193,8 +193,13 @@ static int
 state_put(PyObject *self, PyObject *name, PyObject *value)
 {
     PyObject *descr = NULL;
-    if (!PyUnicode_Check(name) ||
-        fa_getattr_opt((PyObject *)Py_TYPE(self), name, &descr) < 0)
+    if (!PyUnicode_Check(name)) {
+        PyErr_Format(PyExc_TypeError,
+                     "attribute name must be string, not '%.200s'",
+                     Py_TYPE(name)->tp_name);
+        return -1;
+    }
+    if (fa_getattr_opt((PyObject *)Py_TYPE(self), name, &descr) < 0)
     {
         return -1;
     }

@@ -411,8 +411,9 @@ queue_take_state(QueueObject *q, PyObject *dict, int slots)
     }
     int rc = 0;
     while (rc == 0 && PyDict_Next(copy, &at, &key, &value)) {
-        PyObject *own = slots ? NULL : _PyType_Lookup(q->st->QueueCoreType,
-                                                      key);
+        PyObject *own = slots || !PyUnicode_Check(key)
+                            ? NULL
+                            : _PyType_Lookup(q->st->QueueCoreType, key);
         if (slots || (own != NULL && Py_IS_TYPE(own, &PyGetSetDescr_Type) &&
                       queue_attributes_ours(q)))
         {

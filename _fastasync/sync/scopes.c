@@ -13,7 +13,7 @@
 void
 raise_instance(PyObject *exc)
 {
-    PyErr_SetObject((PyObject *)Py_TYPE(exc), exc);
+    fa_err_raise(exc);
 }
 
 void

@@ -198,6 +198,15 @@ group_task_failed(GroupObject *self, PyObject *task, PyObject *exc)
     return rc;
 }
 
+/* Something else than a set was put into _tasks: its method. 0 or -1. */
+static int
+group_tell_tasks(PyObject *tasks, const char *name, PyObject *task)
+{
+    PyObject *done = PyObject_CallMethod(tasks, name, "O", task);
+    Py_XDECREF(done);
+    return done == NULL ? -1 : 0;
+}
+
 /* It leaves the set; the last one wakes __aexit__. 0 or -1. */
 static int
 group_discard(GroupObject *self, PyObject *task)
@@ -207,7 +216,9 @@ group_discard(GroupObject *self, PyObject *task)
     if (tasks == NULL) {
         return -1;
     }
-    int rc = PySet_Discard(tasks, task);
+    int rc = FA_LIKELY(PySet_CheckExact(tasks))
+                 ? PySet_Discard(tasks, task)
+                 : group_tell_tasks(tasks, "discard", task);
     Py_DECREF(tasks);
     PyObject *parent = self->fields[GROUP_PARENT];
     if (FA_HAS_AWAITED_BY && rc >= 0 && parent != NULL) {
@@ -355,7 +366,10 @@ group_take(GroupObject *self, PyObject *task)
         }
     }
     PyObject *tasks = group_field(self, GROUP_TASKS);
-    int rc = tasks == NULL ? -1 : PySet_Add(tasks, task);
+    int rc = tasks == NULL ? -1
+             : FA_LIKELY(PySet_CheckExact(tasks))
+                 ? PySet_Add(tasks, task)
+                 : group_tell_tasks(tasks, "add", task);
     Py_XDECREF(tasks);
     return rc < 0 ? -1 : group_hook(self, task);
 }

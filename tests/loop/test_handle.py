@@ -407,3 +407,139 @@ def test_no_other_public_names():
         return [sorted(name for name in dir(loop.call_at(1, callback))
                        if not name.startswith("_"))]
     compare(scenario)
+
+
+# --- attributes that are changed at the wrong moment ------------------------
+
+def broken_by(change, *args):
+    """The loop runs a handle that was changed before; what became of it."""
+    def scenario(side, loop):
+        reports = []
+        loop.set_exception_handler(
+            lambda _, context: reports.append(repr(context["exception"])))
+        handle = loop.call_soon(callback, *args)
+        change(handle)
+        raised = None
+        try:
+            spin(loop)
+        except AttributeError as error:
+            raised = str(error)
+        return reports, raised
+    return scenario
+
+
+def fail():
+    raise ValueError("of the callback")
+
+
+def lose_loop(handle):
+    handle._callback = fail
+    handle._loop = None
+
+
+def test_no_context():
+    compare(broken_by(lambda handle: setattr(handle, "_context", None)))
+
+
+def test_context_that_is_none():
+    compare(broken_by(lambda handle: setattr(handle, "_context", 5)))
+
+
+def test_no_loop_to_report_to():
+    compare(broken_by(lose_loop))
+
+
+@pytest.mark.parametrize("name", ["_loop", "_context"])
+@pytest.mark.parametrize("how", ["call_soon", "call_later"])
+def test_attributes_that_cannot_be_deleted(how, name):
+    fastasync = pytest.importorskip("fastasync")
+    loop = fastasync.new_event_loop()
+    try:
+        when = (0,) if how == "call_later" else ()
+        handle = getattr(loop, how)(*when, callback)
+        with pytest.raises(AttributeError):
+            delattr(handle, name)
+        spin(loop)
+    finally:
+        loop.close()
+
+
+def test_scheduled_timer_stays_with_its_loop():
+    fastasync = pytest.importorskip("fastasync")
+    loop, other = fastasync.new_event_loop(), fastasync.new_event_loop()
+    try:
+        timer = loop.call_later(1000, callback)
+        for value in (None, other, object()):
+            with pytest.raises(AttributeError):
+                timer._loop = value
+        timer._loop = loop
+        timer.cancel()
+        assert len(loop._scheduled) == 0
+        timer._loop = other  # it is in no heap any more
+    finally:
+        loop.close()
+        other.close()
+
+
+@pytest.mark.parametrize("name, value", [
+    ("_context", None), ("_context", contextvars.copy_context()),
+    ("_callback", None), ("_callback", callback), ("_args", ()),
+    ("_args", None), ("_loop", None)])
+def test_changed_by_its_own_call(loop, name, value):
+    """What the running call uses lives on, and its context is left."""
+    variable = contextvars.ContextVar("variable", default=0)
+    seen = []
+    dead = []
+
+    class Callback:
+        def __call__(self, *args):
+            variable.set(1)
+            setattr(handle, name, value)
+            gc.collect()
+            seen.append((len(args), args[0].method(), bool(dead)))
+
+    class Argument(Thing):
+        pass
+
+    called = Callback()
+    weakref.finalize(called, dead.append, 1)
+    handle = loop.call_soon(called, *[Argument() for _ in range(6)])
+    del called
+    loop.call_soon(lambda: seen.append(variable.get()))
+    spin(loop)
+    assert seen == [(6, None, False), 0]
+    assert variable.get() == 0
+    del handle
+    gc.collect()
+    assert dead == [1]
+
+
+def test_initialised_again_by_its_own_call(loop):
+    seen = []
+
+    def again(*args):
+        handle.__init__(callback, (), loop)
+        gc.collect()
+        seen.append(args)
+
+    handle = loop.call_soon(again, 1, 2, 3, 4, 5, 6)
+    spin(loop)
+    assert seen == [(1, 2, 3, 4, 5, 6)]
+
+
+def test_uninitialised_handle_in_the_ring():
+    fastasync = pytest.importorskip("fastasync")
+    loop = fastasync.new_event_loop()
+    reports = []
+    loop.set_exception_handler(
+        lambda _, context: reports.append(context["exception"]))
+    try:
+        for kind in (fastasync.Handle, fastasync.TimerHandle):
+            handle = kind.__new__(kind)
+            handle._callback = callback
+            handle._loop = loop
+            loop._add_callback(handle)
+            spin(loop)
+    finally:
+        loop.close()
+    assert [type(error) for error in reports] == [AttributeError] * 2

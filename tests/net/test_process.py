@@ -775,6 +775,10 @@ def test_attributes_of_ones_own():
     assert same(scenario) == ((1, 1), False)
 
 
+def repr_of(value):
+    return repr(value) if isinstance(value, (int, str, dict, list)) else None
+
+
 @pytest.mark.parametrize("pipes", [None, 7, (1, 2)])
 def test_pipes_that_are_no_dict(pipes):
     """Whatever asyncio's methods say of them is said; none is lost."""
@@ -795,6 +799,111 @@ def test_pipes_that_are_no_dict(pipes):
         return said
 
     same(scenario)
+
+
+class Refusing:
+    """Nothing of it works; anything may be asked for."""
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise LookupError(name)
+
+
+STRANGE = [7, "text", {1: 2}, [7, None, "text"], [(1,)], [(print, 7)],
+           Refusing()]
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=repr_of)
+@pytest.mark.parametrize("name", ["_exit_waiters", "_pending_calls", "_pipes"])
+@pytest.mark.parametrize("early", [False, True])
+def test_attributes_of_another_kind(name, value, early):
+    """An exception or a report, no crash, and the child is collected."""
+
+    class Protocol(asyncio.SubprocessProtocol):
+        def connection_made(self, transport):
+            if early:
+                setattr(transport, name, value)
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda *args: reports.append(args[1]))
+        transport, _ = await loop.subprocess_exec(
+            Protocol, "true", stdin=None, stdout=PIPE, stderr=None)
+        setattr(transport, name, value)
+        waiting = loop.create_task(transport._wait())
+        while transport.get_returncode() is None:
+            await asyncio.sleep(0)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        try:
+            await waiting
+        except (asyncio.CancelledError, AttributeError, LookupError,
+                TypeError):
+            pass
+        for attribute, empty in (("_exit_waiters", []), ("_pipes", {}),
+                                 ("_pending_calls", None)):
+            setattr(transport, attribute, empty)
+        transport.close()
+
+    reports = []
+    fastasync.run(scenario())
+    for report in reports:
+        assert not isinstance(report.get("exception"), SystemError), report
+
+
+@pytest.mark.parametrize("value", [v for v in STRANGE if isinstance(v, list)],
+                         ids=repr)
+def test_pending_calls_of_another_kind(value):
+    """Before the pipes are connected: spawning fails, as it does in asyncio."""
+
+    async def scenario():
+        loop = asyncio.get_running_loop()
+        original = loop.connect_read_pipe
+
+        async def connect_read_pipe(factory, pipe):
+            transport, protocol = await original(factory, pipe)
+            protocol.proc._pending_calls = list(value)
+            return transport, protocol
+
+        loop.connect_read_pipe = connect_read_pipe
+        await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "true", stdin=None, stdout=PIPE,
+            stderr=None)
+
+    with support.recorded_warnings(), pytest.raises((TypeError, ValueError)):
+        fastasync.run(scenario())
+
+
+def test_pipes_that_change_while_they_are_looked_at():
+    class Pipe:
+        pipe = None
+
+        @property
+        def disconnected(self):
+            transport._pipes.clear()
+            return True
+
+    transport = None
+
+    async def scenario():
+        nonlocal transport
+        loop = asyncio.get_running_loop()
+        read, write = os.pipe()
+        transport, _ = await loop.subprocess_exec(
+            asyncio.SubprocessProtocol, "cat", stdin=read, stdout=None,
+            stderr=None)
+        for fd in range(10, 20):
+            transport._pipes[fd] = Pipe()
+        os.close(read)
+        os.close(write)  # its end
+        assert await transport._wait() == 0
+        while transport._pipes:
+            await asyncio.sleep(0)
+        transport.close()
+
+    fastasync.run(scenario())
 
 
 def test_wait_and_pipes_that_stay_open():

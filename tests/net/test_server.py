@@ -293,6 +293,21 @@ def test_attach_and_detach_by_hand():
     loop.close()
 
 
+def test_detached_once_more_than_attached():
+    """_detach() by hand takes away a client that then goes by itself."""
+    loop = fastasync.new_event_loop()
+    site = Site(loop)
+    client = site.connect()
+    assert site.server._active_count == 1
+    site.server._detach()
+    assert site.server._active_count == 0
+    client.close()
+    settle(loop)
+    assert site.server._active_count == 0
+    site.end()
+    loop.close()
+
+
 def test_abandoned_transport_is_no_client():
     loop = fastasync.new_event_loop()
     site = Site(loop)

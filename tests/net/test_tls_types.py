@@ -446,6 +446,16 @@ def test_arguments_of_the_protocol():
     with pytest.raises(ValueError, match="ssl_handshake_timeout should be a "
                                          "positive number, got 0"):
         make(loop, asyncio.Protocol(), context, None, ssl_handshake_timeout=0)
+
+    class Unclear:
+        def __bool__(self):
+            raise ZeroDivisionError
+
+    for flag in ("server_side", "call_connection_made"):
+        with pytest.raises(ZeroDivisionError):
+            make(loop, asyncio.Protocol(), context, None, **{flag: Unclear()})
+    with pytest.raises(ZeroDivisionError):  # the first of two
+        make(loop, asyncio.Protocol(), context, None, Unclear(), None, Unclear())
     tls = make(loop, asyncio.Protocol(), context, None)
     with pytest.raises(RuntimeError):
         tls.__init__(loop, asyncio.Protocol(), context, None)

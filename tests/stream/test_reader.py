@@ -12,6 +12,7 @@ import weakref
 import pytest
 
 import _fastasync
+import fastasync
 import readers
 from readers import FakeTransport
 
@@ -747,3 +748,16 @@ def test_weakref_and_cycle():
     del reader
     gc.collect()
     assert ref() is None
+
+
+def test_state_that_is_no_mapping():
+    class Strange(dict):
+        def items(self):
+            return [1, (1,)]
+
+    loop = fastasync.new_event_loop()
+    reader = fastasync.StreamReader(loop=loop)
+    for state in (Strange(), {5: 1}):
+        with pytest.raises(TypeError):
+            reader.__setstate__(state)
+    loop.close()

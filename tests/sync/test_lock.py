@@ -472,3 +472,16 @@ def test_a_subclass_that_replaces_nothing_still_waits_in_order(name):
         return order
 
     assert story(fastasync) == story(asyncio)
+
+
+@pytest.mark.parametrize("kind", ["Lock", "Event", "Condition", "Semaphore",
+                                  "Queue", "PriorityQueue", "TaskGroup"])
+def test_state_with_a_name_that_is_none(kind):
+    """Not a name: TypeError, or the attribute is kept in the dictionary."""
+    thing = getattr(fastasync, kind)()
+    for state in ({5: 1}, {None: 1}, ({}, {5: 1})):
+        try:
+            thing.__setstate__(state)
+        except TypeError:
+            pass
+    assert repr(thing).startswith("<")

@@ -450,3 +450,54 @@ def test_no_cycles_are_left():
     finally:
         gc.enable()
         loop.close()
+
+
+class NoSet(list):
+    """What somebody has put into _tasks."""
+
+    def add(self, item):
+        self.append(item)
+
+    discard = list.remove
+
+
+def test_tasks_of_another_kind(world):
+    """Whatever has the methods of a set is used as one."""
+    async def main():
+        async with world.TaskGroup() as group:
+            group._tasks = tasks
+            task = group.create_task(give(1))
+            assert tasks == [task]
+        return task.result()
+
+    tasks = NoSet()
+    assert world.run(main()) == 1
+    assert tasks == []
+
+
+@pytest.mark.parametrize("value", [5, None, []], ids=repr)
+def test_tasks_that_are_no_set(world, value):
+    async def main():
+        group = world.TaskGroup()
+        await group.__aenter__()
+        group._tasks = value
+        with pytest.raises(AttributeError, match="has no attribute 'add'"):
+            group.create_task(give(1))
+        (task,) = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.wait([task])
+        group._tasks = set()
+        await group.__aexit__(None, None, None)
+
+    world.run(main())
+
+
+@pytest.mark.parametrize("value", [5, ValueError, object()], ids=repr)
+def test_a_base_error_that_is_no_instance(world, value):
+    async def main():
+        group = world.TaskGroup()
+        await group.__aenter__()
+        group._base_error = value
+        await group.__aexit__(None, None, None)
+
+    with pytest.raises(ValueError if value is ValueError else TypeError):
+        world.run(main())
