@@ -263,8 +263,10 @@ SUITES: Sequence[Suite] = (
         at_least=500,
         options=[
             *PLAIN,
-            # Its own settings make errors of all warnings, setuptools' too.
+            # Its own settings make errors of all warnings, those about its
+            # tools and about names that 3.14 deprecates, too.
             *("-W", "ignore:pkg_resources is deprecated:UserWarning"),
+            *("-W", "ignore:'asyncio.:DeprecationWarning"),
         ],
     ),
     Suite(

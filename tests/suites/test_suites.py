@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from suites import page, results, run
 from suites.expected import EXPECTED, Expected
 from suites.results import WHOLE, Outcome, Proof, Run
 from suites.table import SUITES, LeftOut, OwnLoops, Suite
+from suites.workshop import Workshop
 
 HERE = Path(__file__).resolve().parent
 DRIVE = HERE / "drive.py"
@@ -261,6 +263,21 @@ def test_what_is_left_out():
     options = ["-m", "not (network)", "-k", "not (trio or ipv6)"]
     assert run.pytest_options(suite) == options
     assert run.pytest_options(SUITE) == []
+
+
+def test_what_is_removed_of_an_sdist(tmp_path, monkeypatch):
+    """Tests are to import what is installed, not what lies beside them."""
+    sdist = tmp_path / "demo-1.0.tar.gz"
+    with tarfile.open(sdist, "w:gz") as archive:
+        for name in ("demo/__init__.py", "tests/test_demo.py", "pytest.ini"):
+            archive.addfile(tarfile.TarInfo(f"demo-1.0/{name}"))
+    workshop = Workshop(sys.executable)
+    workshop.folder = tmp_path / "cache"
+    monkeypatch.setattr(workshop, "sdist", lambda suite: sdist)
+    for removed, left in ((), "demo"), (("demo",), None):
+        folder = workshop.copy(replace(SUITE, removed=removed), "asyncio")
+        names = sorted(path.name for path in (folder / "demo-1.0").iterdir())
+        assert names == [left, "pytest.ini", "tests"][left is None:]
 
 
 # -- the child --------------------------------------------------------------
