@@ -224,6 +224,17 @@ def test_the_page(tmp_path):
     assert rows[3][-1] == "1"
 
 
+def test_the_page_has_its_own_order_of_modes(tmp_path):
+    (tmp_path / "3.14" / "demo").mkdir(parents=True)
+    told = compared()
+    told["modes"]["install"] = told["modes"].pop("policy")
+    page.save(tmp_path / "3.14" / "demo", told)
+    page.save(tmp_path / "3.14" / "demo", compared())  # policy, as the last
+    rows = page.table(tmp_path, [("demo", "1.0")]).splitlines()[2:]
+    modes = [row.split("|")[4].strip() for row in rows]
+    assert modes == ["asyncio", "policy", "install"]
+
+
 def test_the_summary(capsys):
     base = run_of("asyncio", a="passed", b="passed")
     report = run.Report(SUITE, "3.14.1", {"asyncio": base, "policy": base})
