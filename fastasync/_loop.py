@@ -11,7 +11,6 @@ fastasync grows: see docs/architecture.md.
 from __future__ import annotations
 
 import asyncio
-import os
 import selectors
 import socket
 import sys
@@ -145,7 +144,9 @@ class _SelectorView:
         return selectors.SelectorKey(fileobj, fd, events, None)
 
 
-class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
+class Loop(
+    _fastasync.LoopCore, _server.StopsServing, asyncio.AbstractEventLoop
+):
     """An event loop with the interface and the semantics of asyncio's.
 
     Use it through `fastasync.run`, `fastasync.new_event_loop` or one of the
@@ -314,29 +315,11 @@ class Loop(_fastasync.LoopCore, asyncio.AbstractEventLoop):
     create_unix_server = _server.create_unix_server
     _start_serving = _server.start_serving
 
-    def _stop_serving(self, sock: socket.socket) -> None:
-        inode = self._unix_server_sockets.pop(sock, None)
-        path = sock.getsockname() if inode is not None else None
-        self._remove_reader(sock.fileno())
-        sock.close()
-        if path is not None:
-            _unlink_if_same(path, inode)
 
+if (_stop_serving := _server.stop_serving_unix(Loop)) is not None:
+    Loop._stop_serving = _stop_serving  # type: ignore[method-assign]
 
 _fastasync._stock_methods(vars(Loop))
-
-
-def _unlink_if_same(path: str, inode: int | None) -> None:
-    """Remove a server's socket file unless another has taken its place."""
-    try:
-        if os.stat(path).st_ino == inode:
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
-    except OSError as err:
-        base_events.logger.error(
-            "Unable to clean up listening UNIX socket %r: %r", path, err
-        )
 
 
 def new_event_loop() -> Loop:

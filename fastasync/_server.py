@@ -9,13 +9,16 @@ the Server of the running Python version, so a Server of ours is an
 from __future__ import annotations
 
 import types
-from asyncio import base_events, constants, unix_events
+from asyncio import base_events, constants, selector_events, unix_events
 from collections.abc import Callable
 from typing import Any
 
 import _fastasync
 
-__all__ = ("Server", "create_server", "create_unix_server", "start_serving")
+__all__ = (
+    *("Server", "create_server", "create_unix_server"),
+    *("StopsServing", "start_serving", "stop_serving_unix"),
+)
 
 
 class Server(_fastasync.ServerCore, base_events.Server):
@@ -49,14 +52,18 @@ class _Module:
         return getattr(self._module, name)
 
 
-def _with_globals(function: Any, names: dict[str, Any]) -> Callable[..., Any]:
-    """Return asyncio's function running with other globals."""
+def _with_globals(
+    function: Any,
+    names: dict[str, Any],
+    closure: tuple[types.CellType, ...] | None = None,
+) -> Callable[..., Any]:
+    """Return asyncio's function running with other globals, or other cells."""
     copy = types.FunctionType(
         function.__code__,
         names,
         function.__name__,
         function.__defaults__,
-        function.__closure__,
+        closure or function.__closure__,
     )
     copy.__kwdefaults__ = function.__kwdefaults__
     copy.__qualname__ = function.__qualname__
@@ -98,3 +105,25 @@ def start_serving(
         ssl_shutdown_timeout,
         context,
     )
+
+
+class StopsServing:
+    """A base of our loop: _stop_serving as asyncio's selector loops have it."""
+
+    __slots__ = ()
+
+    _stop_serving = vars(selector_events.BaseSelectorEventLoop)["_stop_serving"]
+
+
+def stop_serving_unix(loop_class: type) -> Callable[..., Any] | None:
+    """Return asyncio's own _stop_serving of Unix loops, for our class.
+
+    Since 3.13 it removes a server's socket file. Detectors of blocking calls
+    know by file and name who calls os.stat and os.unlink there: it is to be
+    asyncio's function. Its `super()` is what follows our class.
+    """
+    stock = vars(unix_events._UnixSelectorEventLoop).get("_stop_serving")
+    if stock is None:
+        return None
+    cell = types.CellType(loop_class)
+    return _with_globals(stock, _Names(unix_events), (cell,))

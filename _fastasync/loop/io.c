@@ -80,6 +80,9 @@ loop_arm(LoopObject *loop, int fd, int wanted)
             return rc;
         }
     }
+    if (wanted & ~slot->armed) {
+        loop_poll_next(loop);
+    }
     slot->armed = (uint8_t)wanted;
     if (!wanted) {
         slot->generation++;

@@ -257,7 +257,8 @@ FA_INTERNAL int loop_fire_timers(LoopObject *loop);
 FA_INTERNAL int64_t loop_next_timer(LoopObject *loop);
 
 /* Ask the kernel before the next iteration runs, however much there is to do: a
-   connection was made, and the other side may be in this loop. */
+   connection was made, and the other side may be in this loop; or a file is
+   watched from now on, and has something for us already. */
 static inline void
 loop_poll_next(LoopObject *loop)
 {

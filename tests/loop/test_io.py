@@ -292,6 +292,37 @@ def test_high_descriptor_numbers(loop):
             os.close(high)
 
 
+@pytest.mark.parametrize("direction", ["reader", "writer"])
+def test_newly_watched_and_ready_is_told_in_the_next_turn(direction):
+    """However busy the loop is, and long after it has begun to run."""
+
+    def scenario(side, loop):
+        told = []
+
+        async def main():
+            a, b = socket.socketpair()
+            b.send(b"x")
+            add = getattr(loop, f"add_{direction}")
+            remove = getattr(loop, f"remove_{direction}")
+            seen = []
+            with a, b:
+                for _ in range(50):
+                    await asyncio.sleep(0)
+                for _ in range(20):
+                    add(a, told.append, 1)
+                    await asyncio.sleep(0)
+                    seen.append(len(told))  # it comes after us in this turn
+                    await asyncio.sleep(0)
+                    remove(a)
+                    seen.append(len(told))
+                    told.clear()
+            return seen
+
+        return loop.run_until_complete(main())
+
+    assert compare(scenario) == [0, 1] * 20
+
+
 def test_regular_file_is_refused():
     def scenario(side, loop):
         with open(__file__, "rb") as file:

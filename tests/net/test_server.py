@@ -8,6 +8,7 @@ import gc
 import os
 import resource
 import socket
+import sys
 import weakref
 
 import pytest
@@ -523,6 +524,39 @@ def test_accepted_socket():
     client.close()
     site.end()
     loop.close()
+
+
+def test_who_looks_at_a_socket_file(monkeypatch):
+    """Detectors of blocking calls know these callers by file and name."""
+    callers = []
+
+    def spy(name):
+        real = getattr(os, name)
+
+        def call(path, *args, **kwargs):
+            code = sys._getframe(1).f_code
+            callers.append((name, path, code.co_filename, code.co_name))
+            return real(path, *args, **kwargs)
+
+        monkeypatch.setattr(os, name, call)
+
+    def scenario(side, loop):
+        del callers[:]
+        server = loop.run_until_complete(
+            loop.create_unix_server(asyncio.Protocol, "s"))
+        server.close()
+        settle(loop)
+        trace = [*callers, os.path.lexists("s")]
+        if trace[-1]:  # asyncio removes it since 3.13
+            os.unlink("s")
+        return trace
+
+    spy("stat")
+    spy("unlink")
+    with short_paths():
+        trace = support.compare(scenario)
+    removed = [name for name, *_ in trace[:-1]].count("unlink")
+    assert removed == (sys.version_info >= (3, 13))
 
 
 def test_unix_server():

@@ -14,6 +14,7 @@ from typing import Any
 from suites.results import BAD, GOOD, Difference, Run
 
 RESULT = "result.json"
+ORDER = ("asyncio", "policy", "install")
 COLUMNS = (
     *("suite", "release", "Python", "mode", "passed", "failed", "skipped"),
     *("loops of fastasync", "of asyncio", "expected", "unsteady"),
@@ -80,7 +81,8 @@ def table(cache: Path, suites: Sequence[tuple[str, str]]) -> str:
         paths = cache.glob(f"*/{name}/{RESULT}")
         for path in sorted(paths, key=lambda p: _age(p.parts[-3])):
             told = json.loads(path.read_text(encoding="utf-8"))
-            for mode, counts in told["modes"].items():
+            for mode in sorted(told["modes"], key=ORDER.index):
+                counts = told["modes"][mode]
                 head = [name, release, told["python"]]
                 if mode != "asyncio":
                     head = ["", "", ""]

@@ -8,6 +8,7 @@ not ours to repair.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,11 @@ def no_ipv6_localhost() -> bool:
         return not socket.getaddrinfo("localhost", 0, socket.AF_INET6)
     except socket.gaierror:
         return True
+
+
+def as_root() -> bool:
+    """Tell whether the tests run as root, who may read and write anything."""
+    return os.getuid() == 0
 
 
 def always() -> bool:
@@ -63,6 +69,7 @@ class Suite:
     environment: Mapping[str, str] = field(default_factory=dict)
     config: str = ""  # pytest.ini, if the sdist has none
     installed: bool = False  # the tests come with the package: run those
+    removed: Sequence[str] = ()  # of the sdist, to test what is installed
     left_out: Sequence[LeftOut] = ()
     own_loops: Sequence[OwnLoops] = ()
     seconds: int = 900  # for a run of all tests
@@ -192,5 +199,115 @@ SUITES: Sequence[Suite] = (
         tests=["tests"],
         at_least=205,
         options=PLAIN,
+    ),
+    Suite(
+        name="aiohttp",
+        version="3.14.5",
+        sha256="5558a7f5a05af9ecf744af91e5baefc436f93c9333e656c27ec253f9a6bbe17"
+        "8",
+        tests=["tests"],
+        at_least=5400,
+        # Without a collection of all garbage at the end of each test.
+        options=[*PLAIN, "--aiohttp-fast"],
+        removed=["aiohttp"],  # without its extension modules
+        left_out=[
+            LeftOut("-m dev_mode", "aiohttp leaves it out by itself"),
+            LeftOut("-m autobahn", "needs a Docker container"),
+            LeftOut("-m internal", "aiohttp leaves it out by itself"),
+            LeftOut("test_benchmarks", "they measure"),
+            LeftOut("without_read_permission", "root may read it", as_root),
+            LeftOut("test_circular_imports", "only imports, one by one"),
+        ],
+    ),
+    Suite(
+        name="asyncssh",
+        version="2.24.1",
+        sha256="efcd36e9b35f79873535b06444a7c9b0a3c61d97081b208c7fdd3fd8a40f1ec"
+        "a",
+        tests=["tests"],
+        at_least=1700,
+        options=[*PLAIN, "-o", "timeout=120"],
+        left_out=[
+            LeftOut(
+                "not_readable",
+                "root may read it: the connection that is to be refused stays "
+                "open, and the end of the tests waits for it",
+                as_root,
+            ),
+            *(
+                LeftOut(word, "root is permitted everything", as_root)
+                for word in (
+                    "open_read_not_permitted",
+                    "test_get_not_permitted",
+                    "rmtree_rmdir_failure",
+                    "rmtree_unlink_failure",
+                )
+            ),
+        ],
+    ),
+    Suite(
+        name="aioquic",
+        version="1.7.2",
+        sha256="4def7cb0a692dc12c995cc397a93f41b78cc30b7bf078769c3a3bb1ba9dcf36"
+        "2",
+        tests=["tests/test_asyncio.py"],  # the others know no loop
+        at_least=25,
+        options=PLAIN,
+    ),
+    Suite(
+        name="aiosmtpd",
+        version="1.4.6",
+        sha256="5a811826e1a5a06c25ebc3e6c4a704613eb9a1bcf6b78428fbe865f4f6c9a4b"
+        "8",
+        tests=["aiosmtpd/tests"],
+        at_least=500,
+        options=[
+            *PLAIN,
+            # Its own settings make errors of all warnings, those about its
+            # tools and about names that 3.14 deprecates, too.
+            *("-W", "ignore:pkg_resources is deprecated:UserWarning"),
+            *("-W", "ignore:'asyncio.:DeprecationWarning"),
+        ],
+    ),
+    Suite(
+        name="pytest-asyncio",
+        version="1.5.0",
+        sha256="92c8fa83ca419fd0d4bd6a34df6520dae435841d3733c319343249492adf37f"
+        "7",
+        tests=["tests"],
+        at_least=250,
+        options=PLAIN,
+        own_loops=[
+            OwnLoops(
+                "tests/markers/test_*_scope.py::*_respects_*_polic*",
+                "sets a policy that derives from asyncio's",
+            ),
+            OwnLoops(
+                "tests/markers/test_*_scope.py::*_fixture_override_*",
+                "sets asyncio.DefaultEventLoopPolicy",
+            ),
+            *(
+                OwnLoops(
+                    f"tests/test_loop_factory_parametrization.py::test_{tests}",
+                    "its loop factories: " + _BY_NAME,
+                )
+                for tests in (
+                    "async_fixture_recreated_*",
+                    "async_generator_fixture_teardown_*",
+                    "asyncio_marker_loop_factories_select_subset",
+                    "function_loop_scope_allows_*",
+                    "hook_factories_can_vary_*",
+                    "hook_factories_use_first_*",
+                    "hook_factories_work_in_auto_mode",
+                    "named_hook_factories_apply_*",
+                    "named_hook_factories_parametrize_*",
+                    "nested_conftest_hook_*",
+                    "partial_intersection_*",
+                    "sync_fixture_sees_*",
+                    "sync_generator_fixture_*",
+                    "sync_tests_are_not_parametrized_*",
+                )
+            ),
+        ],
     ),
 )

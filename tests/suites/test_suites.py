@@ -8,6 +8,7 @@ import json
 import signal
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from suites import page, results, run
 from suites.expected import EXPECTED, Expected
 from suites.results import WHOLE, Outcome, Proof, Run
 from suites.table import SUITES, LeftOut, OwnLoops, Suite
+from suites.workshop import Workshop
 
 HERE = Path(__file__).resolve().parent
 DRIVE = HERE / "drive.py"
@@ -222,6 +224,17 @@ def test_the_page(tmp_path):
     assert rows[3][-1] == "1"
 
 
+def test_the_page_has_its_own_order_of_modes(tmp_path):
+    (tmp_path / "3.14" / "demo").mkdir(parents=True)
+    told = compared()
+    told["modes"]["install"] = told["modes"].pop("policy")
+    page.save(tmp_path / "3.14" / "demo", told)
+    page.save(tmp_path / "3.14" / "demo", compared())  # policy, as the last
+    rows = page.table(tmp_path, [("demo", "1.0")]).splitlines()[2:]
+    modes = [row.split("|")[4].strip() for row in rows]
+    assert modes == ["asyncio", "policy", "install"]
+
+
 def test_the_summary(capsys):
     base = run_of("asyncio", a="passed", b="passed")
     report = run.Report(SUITE, "3.14.1", {"asyncio": base, "policy": base})
@@ -261,6 +274,21 @@ def test_what_is_left_out():
     options = ["-m", "not (network)", "-k", "not (trio or ipv6)"]
     assert run.pytest_options(suite) == options
     assert run.pytest_options(SUITE) == []
+
+
+def test_what_is_removed_of_an_sdist(tmp_path, monkeypatch):
+    """Tests are to import what is installed, not what lies beside them."""
+    sdist = tmp_path / "demo-1.0.tar.gz"
+    with tarfile.open(sdist, "w:gz") as archive:
+        for name in ("demo/__init__.py", "tests/test_demo.py", "pytest.ini"):
+            archive.addfile(tarfile.TarInfo(f"demo-1.0/{name}"))
+    workshop = Workshop(sys.executable)
+    workshop.folder = tmp_path / "cache"
+    monkeypatch.setattr(workshop, "sdist", lambda suite: sdist)
+    for removed, left in ((), "demo"), (("demo",), None):
+        folder = workshop.copy(replace(SUITE, removed=removed), "asyncio")
+        names = sorted(path.name for path in (folder / "demo-1.0").iterdir())
+        assert names == [left, "pytest.ini", "tests"][left is None:]
 
 
 # -- the child --------------------------------------------------------------

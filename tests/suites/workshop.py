@@ -148,6 +148,8 @@ class Workshop:
                     archive.extractall(folder, filter="data")
                 else:
                     archive.extractall(folder)
+        for name in suite.removed:
+            shutil.rmtree(folder / suite.folder / name)
         if suite.config:
             # pytest would look for one in the folders above, and find ours
             (folder / suite.folder / "pytest.ini").write_text(suite.config)
