@@ -16,8 +16,12 @@ from typing import Any
 import _fastasync
 
 __all__ = (
-    *("Server", "create_server", "create_unix_server"),
-    *("StopsServing", "start_serving", "stop_serving_unix"),
+    "Server",
+    "StopsServing",
+    "create_server",
+    "create_unix_server",
+    "start_serving",
+    "stop_serving_unix",
 )
 
 

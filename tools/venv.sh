@@ -11,7 +11,8 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 which='import sys; print(sys.version, sys.base_prefix)'
-if [[ $("$folder/bin/python" -c "$which" 2>/dev/null) != $("$python" -c "$which") ]]; then
+wanted=$("$python" -c "$which")
+if [[ $("$folder/bin/python" -c "$which" 2>/dev/null) != "$wanted" ]]; then
     rm -rf "$folder"
     "$python" -m venv "$folder"
 fi

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-MAKEFILE = pathlib.Path(__file__).parents[2] / "Makefile"
+ROOT = pathlib.Path(__file__).parents[2]
+MAKEFILE = ROOT / "Makefile"
 
 pytestmark = pytest.mark.skipif(
     not (shutil.which("make") and MAKEFILE.exists()), reason="needs make")
@@ -62,3 +63,36 @@ def test_without_a_venv_it_is_made(checkout):
     assert "tools/venv.sh python3 .venv" in steps(checkout)
     assert f"tools/venv.sh {sys.executable} .venv" in steps(
         checkout, f"PYTHON={sys.executable}")
+
+
+# What sys.version says has characters that are special in a shell's patterns.
+STAND_IN = """#!/bin/sh
+case "$1 $2" in
+-c*) echo "3.99.0 (main) [GCC 99.0] /usr" ;;
+"-m venv") mkdir -p "$3/bin" && cp "$0" "$3/bin/python" ;;
+esac
+"""
+
+
+def test_a_venv_of_the_same_python_is_kept(tmp_path):
+    (tmp_path / "tools").mkdir()
+    shutil.copy(ROOT / "tools" / "venv.sh", tmp_path / "tools")
+    wheel = tmp_path / "tools" / "wheel.sh"
+    wheel.write_text('#!/bin/sh\ntouch "$2/fastasync-0.whl"\n')
+    python = tmp_path / "python"
+    for path, text in ((wheel, wheel.read_text()), (python, STAND_IN)):
+        path.write_text(text)
+        path.chmod(0o755)
+
+    def make(which):
+        subprocess.run(["tools/venv.sh", which, ".venv"], cwd=tmp_path, check=True)
+
+    make("./python")
+    kept = tmp_path / ".venv" / "kept"
+    kept.touch()
+    make("./python")
+    make(".venv/bin/python")
+    assert kept.exists()
+    python.write_text(STAND_IN.replace("3.99", "3.98"))
+    make("./python")
+    assert not kept.exists()
