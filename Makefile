@@ -20,7 +20,7 @@ VENV_PYTHON := $(or $(wildcard $(IN)),$(PYTHON))
 else
 VENV_PYTHON := $(PYTHON)
 WHICH := import sys; print(sys.version, sys.base_prefix)
-ifneq ($(shell $(IN) -c '$(WHICH)' 2>&1),$(shell $(PYTHON) -c '$(WHICH)'))
+ifneq ($(shell test ! -x $(IN) || $(IN) -c '$(WHICH)' 2>&1),$(shell $(PYTHON) -c '$(WHICH)'))
 .PHONY: $(VENV)/.built
 endif
 endif

@@ -29,6 +29,7 @@ environment plain
 "$work/guided/bin/python" -m pip install --quiet --disable-pip-version-check \
     --no-deps "$folder"/fastasync-*.whl
 say "measuring: the plain build, then the guided one, three times in turn"
+count=0
 for _ in 1 2 3; do
     for name in plain guided; do
         "$work/$name/bin/python" "$root/benchmarks/run.py" --quick --rounds 1 \

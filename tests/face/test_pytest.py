@@ -31,7 +31,10 @@ def site(tmp_path):
 
 @pytest.mark.parametrize("first", ["", "import fastasync; fastasync.install()"])
 def test_warnings_that_are_errors_find_none_of_ours(tmp_path, site, first):
-    """pytest rewrites a plugin's whole package, and warns if it is there."""
+    """pytest rewrites a plugin's whole package, and warns if it is there.
+
+    pytest-asyncio has warnings of its own.
+    """
     (tmp_path / "pytest.ini").write_text(
         "[pytest]\nfilterwarnings = error\naddopts = --strict-markers\n"
     )
@@ -41,7 +44,7 @@ def test_warnings_that_are_errors_find_none_of_ours(tmp_path, site, first):
         str(Path(fastasync.__file__).parents[1]),
         *(path for path in sys.path if path),
     ]
-    program = f"{first}\nimport sys, pytest\nsys.exit(pytest.main(['-q']))"
+    program = f"{first}\nimport sys, pytest\nsys.exit(pytest.main(['-q', '-p', 'no:asyncio']))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
