@@ -44,7 +44,8 @@ def test_warnings_that_are_errors_find_none_of_ours(tmp_path, site, first):
         str(Path(fastasync.__file__).parents[1]),
         *(path for path in sys.path if path),
     ]
-    program = f"{first}\nimport sys, pytest\nsys.exit(pytest.main(['-q', '-p', 'no:asyncio']))"
+    options = ["-q", "-p", "no:asyncio"]
+    program = f"{first}\nimport sys, pytest\nsys.exit(pytest.main({options}))"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
