@@ -28,6 +28,7 @@ if not sys.platform.startswith("linux"):
     sys.exit("fastasync needs Linux; this is %s." % sys.platform)
 
 from setuptools import Extension, setup  # noqa: E402
+from setuptools.command.build_ext import build_ext  # noqa: E402
 from setuptools.command.build_py import build_py  # noqa: E402
 
 # Python reads it at every start: FASTASYNC_INSTALL=1 installs fastasync.
@@ -81,11 +82,12 @@ def profile_flags() -> list[str]:
     how, _, folder = env("PGO").partition(":")
     if how == "generate":
         return [f"-fprofile-generate={folder}", "-fprofile-update=single"]
-    if how == "use":
-        found = glob(os.path.join(glob_escape(folder), "*.gcda"))
-        if len(found) != 1:
-            sys.exit(f"FASTASYNC_PGO: one .gcda file expected, found {found}")
-        return [f"-fprofile-use={found[0]}", "-Wno-missing-profile"]
+    if how == "use":  # what the training has not seen is compiled as without it
+        return [
+            "-fprofile-use",
+            "-fprofile-partial-training",
+            "-Werror=missing-profile",
+        ]
     return []
 
 
@@ -94,6 +96,24 @@ def sanitizer_flags() -> list[str]:
     if not which:
         return []
     return [f"-fsanitize={which}", "-fno-sanitize-recover=all"]
+
+
+class BuildExt(build_ext):
+    """Puts what was noted where gcc looks for it: beside the object file."""
+
+    def build_extension(self, ext: Extension) -> None:
+        how, _, folder = env("PGO").partition(":")
+        if how == "use":
+            notes = os.path.join(glob_escape(folder), "**", "*.gcda")
+            found = glob(notes, recursive=True)
+            if len(found) != 1:
+                sys.exit(f"FASTASYNC_PGO: one .gcda file expected, found {found}")
+            (obj,) = self.compiler.object_filenames(
+                ext.sources, output_dir=self.build_temp
+            )
+            os.makedirs(os.path.dirname(obj), exist_ok=True)
+            self.copy_file(found[0], os.path.splitext(obj)[0] + ".gcda")
+        super().build_extension(ext)
 
 
 class BuildPy(build_py):
@@ -111,7 +131,7 @@ class BuildPy(build_py):
 
 
 setup(
-    cmdclass={"build_py": BuildPy},
+    cmdclass={"build_ext": BuildExt, "build_py": BuildPy},
     ext_modules=[
         Extension(
             "_fastasync",
