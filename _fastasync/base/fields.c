@@ -23,10 +23,19 @@ fa_field_set(PyObject *self, PyObject *value, void *closure)
 }
 
 int
+fa_cannot_delete(PyObject *value)
+{
+    if (value != NULL) {
+        return 0;
+    }
+    PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    return 1;
+}
+
+int
 fa_field_set_full(PyObject *self, PyObject *value, void *closure)
 {
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    if (fa_cannot_delete(value)) {
         return -1;
     }
     PyObject **field = field_at(self, closure);

@@ -13,6 +13,9 @@
 FA_INTERNAL PyObject *fa_field_get(PyObject *self, void *closure);
 FA_INTERNAL int fa_field_set(PyObject *self, PyObject *value, void *closure);
 
+/* Is it `del`, in a setter whose attribute stays? Then 1, and AttributeError. */
+FA_INTERNAL int fa_cannot_delete(PyObject *value);
+
 /* PyObject * that is never empty: None is an object, `del` an AttributeError. */
 FA_INTERNAL int fa_field_set_full(PyObject *self, PyObject *value,
                                   void *closure);

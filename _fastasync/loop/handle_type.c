@@ -130,11 +130,12 @@ static int
 Handle_set_loop(HandleObject *handle, PyObject *value,
                 void *Py_UNUSED(closure))
 {
-    if (value == NULL || (handle->node.slot >= 0 && value != handle->loop)) {
+    if (fa_cannot_delete(value)) {
+        return -1;
+    }
+    if (handle->node.slot >= 0 && value != handle->loop) {
         PyErr_SetString(PyExc_AttributeError,
-                        value == NULL
-                            ? "cannot delete attribute"
-                            : "cannot change _loop of a scheduled timer");
+                        "cannot change _loop of a scheduled timer");
         return -1;
     }
     return handle_replace(handle, &handle->loop, Py_NewRef(value));
@@ -174,8 +175,7 @@ static int
 Handle_set_context_field(HandleObject *handle, PyObject *value,
                          void *Py_UNUSED(closure))
 {
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    if (fa_cannot_delete(value)) {
         return -1;
     }
     if (handle_replace(handle, &handle->context, Py_NewRef(value)) < 0) {

@@ -199,8 +199,7 @@ state_put(PyObject *self, PyObject *name, PyObject *value)
                      Py_TYPE(name)->tp_name);
         return -1;
     }
-    if (fa_getattr_opt((PyObject *)Py_TYPE(self), name, &descr) < 0)
-    {
+    if (fa_getattr_opt((PyObject *)Py_TYPE(self), name, &descr) < 0) {
         return -1;
     }
     int ours = descr != NULL && Py_IS_TYPE(descr, &PyGetSetDescr_Type);

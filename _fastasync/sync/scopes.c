@@ -11,12 +11,6 @@
 /* -- exceptions ------------------------------------------------------------------- */
 
 void
-raise_instance(PyObject *exc)
-{
-    fa_err_raise(exc);
-}
-
-void
 raised_during(PyObject *handled)
 {
     PyObject *raised = fa_err_take();
@@ -55,7 +49,7 @@ raise_from(PyObject *type, PyObject *cause)
         return;
     }
     PyException_SetCause(exc, cause == Py_None ? NULL : Py_NewRef(cause));
-    raise_instance(exc);
+    fa_err_raise(exc);
     Py_DECREF(exc);
 }
 

@@ -15,9 +15,6 @@ FA_INTERNAL void raise_from(PyObject *type, PyObject *cause);
    that its context, as the interpreter does for an `except` block. */
 FA_INTERNAL void raised_during(PyObject *handled);
 
-/* raise exc, an instance (borrowed). */
-FA_INTERNAL void raise_instance(PyObject *exc);
-
 /* A coroutine for __aexit__(type, exception, traceback): vars[0] self, vars[1]
    the type, vars[2] the exception. */
 FA_INTERNAL PyObject *scope_exit_coro(fa_state *st, const fa_coro_kind *kind,

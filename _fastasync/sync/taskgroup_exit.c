@@ -208,7 +208,7 @@ group_raise_errors(GroupObject *self)
         return;
     }
     PyException_SetCause(exc, NULL); // from None
-    raise_instance(exc);
+    fa_err_raise(exc);
     Py_DECREF(exc);
 }
 
@@ -238,7 +238,7 @@ group_exit_with_errors(CoroObject *co, GroupObject *self)
     }
     int lone = group_is_lone_exit(co, self);
     if (lone > 0) {
-        raise_instance(co->vars[EXIT_EXC]);
+        fa_err_raise(co->vars[EXIT_EXC]);
     }
     else if (lone == 0) {
         group_raise_errors(self);
@@ -258,7 +258,7 @@ group_exit_decide(CoroObject *co, GroupObject *self, PyObject **result)
         return PYGEN_ERROR;
     }
     if (FA_UNLIKELY(base_error != Py_None)) {
-        raise_instance(base_error);
+        fa_err_raise(base_error);
         Py_DECREF(base_error);
         return PYGEN_ERROR;
     }
@@ -268,7 +268,7 @@ group_exit_decide(CoroObject *co, GroupObject *self, PyObject **result)
     }
     int errors = group_has(self, GROUP_ERRORS);
     if (errors == 0 && co->vars[EXIT_PROPAGATE] != NULL) {
-        raise_instance(co->vars[EXIT_PROPAGATE]);
+        fa_err_raise(co->vars[EXIT_PROPAGATE]);
         return PYGEN_ERROR;
     }
     int cancelled = errors < 0 ? -1 : group_is_cancelled(co);

@@ -9,6 +9,7 @@
    `self.__class__.attribute`. */
 #include "task/private.h"
 #include "base/errors.h"
+#include "base/fields.h"
 
 /* -- attributes ------------------------------------------------------------------ */
 
@@ -35,20 +36,10 @@ Future_get_blocking(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static int
-future_cannot_delete(PyObject *value)
-{
-    if (value != NULL) {
-        return 0;
-    }
-    PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
-    return 1;
-}
-
-static int
 Future_set_blocking(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
     FutureObject *fut = (FutureObject *)self;
-    if (future_ensure_alive(fut) < 0 || future_cannot_delete(value)) {
+    if (future_ensure_alive(fut) < 0 || fa_cannot_delete(value)) {
         return -1;
     }
     int truth = PyObject_IsTrue(value);
@@ -104,7 +95,7 @@ static int
 Future_set_log_traceback(PyObject *self, PyObject *value,
                          void *Py_UNUSED(closure))
 {
-    if (future_cannot_delete(value)) {
+    if (fa_cannot_delete(value)) {
         return -1;
     }
     int truth = PyObject_IsTrue(value);
@@ -136,7 +127,7 @@ static int
 Future_set_cancel_message(PyObject *self, PyObject *value,
                           void *Py_UNUSED(closure))
 {
-    if (future_cannot_delete(value)) {
+    if (fa_cannot_delete(value)) {
         return -1;
     }
     Py_XSETREF(((FutureObject *)self)->cancel_msg, Py_NewRef(value));

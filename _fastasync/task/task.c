@@ -8,6 +8,7 @@
 #include "task/private.h"
 #include "base/args.h"
 #include "base/errors.h"
+#include "base/fields.h"
 #include "loop/context.h"
 #include "task/coro.h"
 #include "task/freelist.h"
@@ -643,8 +644,7 @@ Task_get__coro(PyObject *self, void *Py_UNUSED(closure))
 static int
 Task_set__coro(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    if (fa_cannot_delete(value)) {
         return -1;
     }
     Py_XSETREF(((TaskObject *)self)->coro, Py_NewRef(value));
@@ -673,8 +673,7 @@ static int
 Task_set_log_destroy(PyObject *self, PyObject *value,
                      void *Py_UNUSED(closure))
 {
-    if (value == NULL) {
-        PyErr_SetString(PyExc_AttributeError, "cannot delete attribute");
+    if (fa_cannot_delete(value)) {
         return -1;
     }
     int truth = PyObject_IsTrue(value);

@@ -77,11 +77,10 @@ esac
 def test_a_venv_of_the_same_python_is_kept(tmp_path):
     (tmp_path / "tools").mkdir()
     shutil.copy(ROOT / "tools" / "venv.sh", tmp_path / "tools")
-    wheel = tmp_path / "tools" / "wheel.sh"
+    wheel, python = tmp_path / "tools" / "wheel.sh", tmp_path / "python"
     wheel.write_text('#!/bin/sh\ntouch "$2/fastasync-0.whl"\n')
-    python = tmp_path / "python"
-    for path, text in ((wheel, wheel.read_text()), (python, STAND_IN)):
-        path.write_text(text)
+    python.write_text(STAND_IN)
+    for path in (wheel, python):
         path.chmod(0o755)
 
     def make(which):
